@@ -1,0 +1,91 @@
+"""Late fusion: readings of both modalities, weighted by confidence and age, become one posterior."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from device.domain.labels import LABELS
+from device.domain.reading import Modality, Posterior, Reading, normalised
+
+SMALLEST_PROBABILITY = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSettings:
+    """How readings age and when they are worth listening to."""
+
+    half_life_seconds: float = 4.0
+    """A reading of this age has half its weight."""
+    expiry_seconds: float = 12.0
+    """An older reading says nothing."""
+    smallest_weight: float = 0.05
+    """A reading with less weight is ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one modality contributed."""
+
+    modality: Modality
+    label: str
+    probability: float
+    weight: float
+    """Quality × (1 − normalised entropy) × age; 0 … 1."""
+    ignored: str = ""
+    """Why it was not used; empty when it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """The answer of both modalities together."""
+
+    posterior: Posterior
+    support: float
+    """Evidence behind it: the sum of the weights used, at most 1."""
+    shares: tuple[Share, ...]
+
+
+def weight_of(reading: Reading, now_seconds: float, settings: FusionSettings) -> float:
+    """Confidence, halved every half-life; 0 after the expiry."""
+    age = max(0.0, now_seconds - reading.at_seconds)
+    if age > settings.expiry_seconds:
+        return 0.0
+    return reading.confidence * math.pow(0.5, age / settings.half_life_seconds)
+
+
+def fuse(readings: Sequence[Reading], now_seconds: float, settings: FusionSettings) -> Fused | None:
+    """Pool the readings log-linearly, the heaviest with exponent 1 (Genest & Zidek 1986); None when none can be used."""
+    shares = tuple(_share(reading, now_seconds, settings) for reading in readings)
+    used = [(r.posterior, s.weight) for r, s in zip(readings, shares, strict=True) if not s.ignored]
+    if not used:
+        return None
+    heaviest = max(weight for _, weight in used)
+    pooled = normalised(
+        math.exp(
+            sum(
+                weight / heaviest * math.log(max(posterior.values[i], SMALLEST_PROBABILITY))
+                for posterior, weight in used
+            )
+        )
+        for i in range(len(LABELS))
+    )
+    return Fused(pooled, min(1.0, sum(weight for _, weight in used)), shares)
+
+
+def explain(shares: Sequence[Share]) -> str:
+    """The reason in a person's words: "face happy 0.71, voice ignored: own music"."""
+    return ", ".join(
+        f"{share.modality.value} ignored: {share.ignored}"
+        if share.ignored
+        else f"{share.modality.value} {share.label} {share.probability:.2f}"
+        for share in shares
+    )
+
+
+def _share(reading: Reading, now_seconds: float, settings: FusionSettings) -> Share:
+    weight = weight_of(reading, now_seconds, settings)
+    expired = now_seconds - reading.at_seconds > settings.expiry_seconds
+    ignored = "too old" if expired else reading.note or "not sure" if weight < settings.smallest_weight else ""
+    return Share(reading.modality, reading.posterior.label, reading.posterior.top, weight, ignored)

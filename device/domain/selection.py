@@ -1,0 +1,114 @@
+"""Chooses the next track: near in affect, fresh in song, artist and album, drawn by chance among the best."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.domain.labels import Affect
+from device.domain.tracks import Track
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionSettings:
+    """How near and how fresh a track must be."""
+
+    affect_spread: float = 0.35
+    """Distance in valence/arousal at which the score falls to 0.61 (a Gaussian's one sigma)."""
+    song_rest_seconds: float = 4 * 3600.0
+    """A song is rested after this; before, its score is scaled down, to 0 just after it played."""
+    artist_rest_seconds: float = 1800.0
+    """The same for its artist; never below a tenth."""
+    album_rest_seconds: float = 1800.0
+    """The same for its album; never below a fifth."""
+    draw_among: int = 5
+    """The draw is among this many best tracks, in proportion to their scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A track that was played or queued."""
+
+    uri: str
+    artist: str
+    album: str
+    at_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The catalogue in the shape that choosing needs: tracks with an affect, and the affects as an array."""
+
+    tracks: tuple[Track, ...]
+    affects: NDArray[np.float64]
+    """[n, 2]: valence, arousal."""
+
+
+def shelve(tracks: Sequence[Track]) -> Shelf:
+    """Keep the tracks that have an affect."""
+    kept = tuple(track for track in tracks if track.affect is not None)
+    points = [(track.affect.valence, track.affect.arousal) for track in kept if track.affect]
+    return Shelf(kept, np.array(points, dtype=np.float64).reshape(-1, 2))
+
+
+def choose(
+    shelf: Shelf,
+    target: Affect,
+    plays: Sequence[Play],
+    now_seconds: float,
+    seed: int,
+    settings: SelectionSettings,
+    exclude: frozenset[str] = frozenset(),
+) -> Track | None:
+    """Draw a track near `target`; None when the shelf is empty or all of it is excluded.
+
+    When everything near has just played, the longest rested wins: a small library repeats, but never falls silent.
+    """
+    scores = _nearness(shelf, target, settings) * _freshness(shelf, plays, now_seconds, settings)
+    for index, track in enumerate(shelf.tracks):
+        if track.uri in exclude:
+            scores[index] = -1.0
+    best = [int(i) for i in np.argsort(-scores, kind="stable")[: settings.draw_among] if scores[i] >= 0]
+    if not best:
+        return None
+    weights = [float(scores[i]) + 1e-12 for i in best]
+    return shelf.tracks[random.Random(seed).choices(best, weights)[0]]
+
+
+def fits(affect: Affect, target: Affect, settings: SelectionSettings) -> bool:
+    """Whether a track of `affect` still goes with `target`: within two spreads."""
+    distance = math.hypot(affect.valence - target.valence, affect.arousal - target.arousal)
+    return distance <= 2 * settings.affect_spread
+
+
+def _nearness(shelf: Shelf, target: Affect, settings: SelectionSettings) -> NDArray[np.float64]:
+    offsets = shelf.affects - np.array([target.valence, target.arousal])
+    squared: NDArray[np.float64] = np.sum(offsets**2, axis=1)
+    return np.exp(-squared / (2 * settings.affect_spread**2))
+
+
+def _freshness(
+    shelf: Shelf, plays: Sequence[Play], now_seconds: float, settings: SelectionSettings
+) -> NDArray[np.float64]:
+    songs = {play.uri: play.at_seconds for play in plays}
+    artists = {play.artist: play.at_seconds for play in plays if play.artist}
+    albums = {play.album: play.at_seconds for play in plays if play.album}
+    return np.array(
+        [
+            _rested(songs.get(track.uri), now_seconds, settings.song_rest_seconds, 0.0)
+            * _rested(artists.get(track.artist), now_seconds, settings.artist_rest_seconds, 0.1)
+            * _rested(albums.get(track.album), now_seconds, settings.album_rest_seconds, 0.2)
+            for track in shelf.tracks
+        ]
+    )
+
+
+def _rested(last_seconds: float | None, now_seconds: float, rest_seconds: float, least: float) -> float:
+    if last_seconds is None:
+        return 1.0
+    return least + (1 - least) * min(1.0, max(0.0, now_seconds - last_seconds) / rest_seconds)

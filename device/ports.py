@@ -1,0 +1,150 @@
+"""The seams: what the daemon needs from the outside world, as protocols, and the values that cross them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.domain.events import Command, Event
+from device.domain.player import PlayerAction
+from device.domain.reading import Posterior
+from device.domain.snapshot import Snapshot
+
+Image = NDArray[np.uint8]
+Waveform = NDArray[np.float32]
+
+Post = Callable[[Event], None]
+"""Puts an event into the conductor's inbox; never blocks; callable from any thread."""
+
+Clock = Callable[[], float]
+"""Monotonic seconds."""
+
+Beat = Callable[[], None]
+"""Tells the watchdog that the caller's loop is alive."""
+
+SAMPLE_RATE_HZ = 16_000
+"""Rate of every waveform behind the microphone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One image of the camera."""
+
+    rgb: Image
+    """[H, W, 3], uint8."""
+    at_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A short span of sound."""
+
+    samples: Waveform
+    """[n] mono at SAMPLE_RATE_HZ, float32 in -1 … 1."""
+    at_seconds: float
+    """Monotonic time of the last sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceBox:
+    """A face found in a frame, in pixels; may reach over the frame's edge."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float
+    """The detector's own, 0 … 1."""
+    key_points: tuple[tuple[float, float], ...] = ()
+    """MediaPipe's six (x, y) in pixels: right eye, left eye, nose tip, mouth centre, right ear, left ear (the person's right)."""
+
+
+Item = TypeVar("Item", covariant=True)
+
+
+class Source(Protocol[Item]):
+    """A camera, a microphone, or a scene that stands for one: open inside `with`, closed outside."""
+
+    def __enter__(self) -> Self:
+        """Open the hardware; PeripheralError when it is not there."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the hardware."""
+
+    def read(self, timeout_seconds: float) -> Item:
+        """The newest item; PeripheralError when none came in time or the hardware is gone."""
+
+
+Camera = Source[Frame]
+Microphone = Source[Chunk]
+
+
+class FaceFinder(Protocol):
+    """Finds faces."""
+
+    def find(self, rgb: Image) -> tuple[FaceBox, ...]:
+        """Faces in `rgb` [H, W, 3] uint8, the largest first."""
+
+
+class Classifier(Protocol):
+    """A model with its card: standardised input in, calibrated posterior out. One per thread."""
+
+    def classify(self, model_input: NDArray[np.float32]) -> Posterior:
+        """Run the model on one input of the card's shape without the batch axis."""
+
+
+class SpeechGate(Protocol):
+    """Tells speech from everything else."""
+
+    def speech_probability(self, samples: Waveform) -> float:
+        """Share of `samples` (16 kHz mono) that is speech, 0 … 1; keeps no state between calls."""
+
+
+class Player(Protocol):
+    """The music player; its news come as PlayerChanged, PlayerLost and PlayerRefused events."""
+
+    def start(self) -> None:
+        """Start connecting, for ever; returns at once."""
+
+    def submit(self, action: PlayerAction) -> None:
+        """Have it done soon, in order; returns at once. Dropped with a PlayerLost when there is no connection."""
+
+    def close(self) -> None:
+        """Disconnect and end the threads; the music plays on."""
+
+
+class Herald(Protocol):
+    """Tells the smart home; commands come back as Asked events."""
+
+    def start(self) -> None:
+        """Start connecting, for ever; returns at once."""
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Make this the retained state; returns at once."""
+
+    def close(self) -> None:
+        """Say goodbye (availability offline) and disconnect."""
+
+
+class Controls(Protocol):
+    """What the page, MQTT and the CLI can see and do: the conductor's public face."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot."""
+
+    def ask(self, command: Command, origin: str) -> None:
+        """Queue a command; returns at once."""
+
+    def wait_for_change(self, after_sequence: int, timeout_seconds: float) -> Snapshot | None:
+        """The newest snapshot as soon as its sequence exceeds `after_sequence`; None after the timeout."""

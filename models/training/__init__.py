@@ -1,0 +1,1 @@
+"""Training of the shipped models: one command per model, run in the training environment, never on the box."""
