@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from device.domain.brain import BrainSettings
 from device.domain.fusion import FusionSettings
 from device.domain.mood import MoodSettings
+from device.domain.programme import MusicSettings
 from device.domain.selection import SelectionSettings
 from device.errors import SetupError
 
@@ -109,7 +109,7 @@ class Config:
     microphone: MicrophoneConfig = field(default_factory=MicrophoneConfig)
     fusion: FusionSettings = field(default_factory=FusionSettings)
     mood: MoodSettings = field(default_factory=MoodSettings)
-    music: BrainSettings = field(default_factory=BrainSettings)
+    music: MusicSettings = field(default_factory=MusicSettings)
     selection: SelectionSettings = field(default_factory=SelectionSettings)
     mpd: MpdConfig = field(default_factory=MpdConfig)
     mqtt: MqttConfig = field(default_factory=MqttConfig)
@@ -127,8 +127,7 @@ def load_config(path: Path | None) -> Config:
     state = os.environ.get("STATE_DIRECTORY")
     if not state:
         return config
-    paths = PathsConfig(models=config.paths.models, state=Path(state.split(":")[0]))
-    return Config(**{f.name: paths if f.name == "paths" else getattr(config, f.name) for f in fields(config)})
+    return replace(config, paths=replace(config.paths, state=Path(state.split(":")[0])))
 
 
 def credential(name: str) -> str | None:

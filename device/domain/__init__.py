@@ -1,1 +1,1 @@
-"""Decides and knows no I/O: values and pure functions; time travels inside events, chance and settings are arguments."""
+"""Decides and knows no I/O: time travels inside events, chance and settings come as arguments."""

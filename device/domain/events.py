@@ -62,9 +62,7 @@ class RateSong:
     liked: bool
 
 
-Command = (
-    SetOverride | ClearOverride | PressPlay | PressPause | PressNext | SetVolume | SwitchSense | RateSong
-)
+Command = SetOverride | ClearOverride | PressPlay | PressPause | PressNext | SetVolume | SwitchSense | RateSong
 
 
 class SenseState(Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from device.domain.labels import LABELS
 from device.domain.reading import Modality, Posterior, Reading, normalised
@@ -16,11 +16,11 @@ SMALLEST_PROBABILITY = 1e-4
 class FusionSettings:
     """How readings age and when they are worth listening to."""
 
-    half_life_seconds: float = 4.0
+    half_life_seconds: float = field(default=4.0, metadata={"range": (0.1, 600.0)})
     """A reading of this age has half its weight."""
-    expiry_seconds: float = 12.0
+    expiry_seconds: float = field(default=12.0, metadata={"range": (0.5, 3600.0)})
     """An older reading says nothing."""
-    smallest_weight: float = 0.05
+    smallest_weight: float = field(default=0.05, metadata={"range": (0.0, 1.0)})
     """A reading with less weight is ignored."""
 
 
@@ -56,7 +56,7 @@ def weight_of(reading: Reading, now_seconds: float, settings: FusionSettings) ->
 
 
 def fuse(readings: Sequence[Reading], now_seconds: float, settings: FusionSettings) -> Fused | None:
-    """Pool the readings log-linearly, the heaviest with exponent 1 (Genest & Zidek 1986); None when none can be used."""
+    """Pool the readings log-linearly, the heaviest with exponent 1 (Genest & Zidek 1986); None when none is usable."""
     shares = tuple(_share(reading, now_seconds, settings) for reading in readings)
     used = [(r.posterior, s.weight) for r, s in zip(readings, shares, strict=True) if not s.ignored]
     if not used:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from device.domain.fusion import Fused
 from device.domain.labels import LABELS, UNKNOWN
@@ -14,13 +14,13 @@ from device.domain.reading import UNIFORM, Posterior
 class MoodSettings:
     """How slowly the mood follows the evidence."""
 
-    smoothing_seconds: float = 3.0
+    smoothing_seconds: float = field(default=3.0, metadata={"range": (0.01, 600.0)})
     """Time constant of the exponential smoothing."""
-    dwell_seconds: float = 6.0
+    dwell_seconds: float = field(default=6.0, metadata={"range": (0.0, 3600.0)})
     """A candidate must lead this long before it becomes the mood."""
-    margin: float = 0.08
+    margin: float = field(default=0.08, metadata={"range": (0.0, 1.0)})
     """By how much a candidate's probability must exceed that of the mood it replaces."""
-    smallest_top: float = 0.38
+    smallest_top: float = field(default=0.38, metadata={"range": (0.15, 1.0)})
     """Below this probability of the best label the answer is `unknown`."""
 
 
@@ -57,7 +57,7 @@ def _candidate(mood: Mood, settings: MoodSettings) -> str:
     best = mood.smoothed
     if best.top < settings.smallest_top:
         return UNKNOWN
-    if mood.label == UNKNOWN or best.label == mood.label:
+    if mood.label in (UNKNOWN, best.label):
         return best.label
     present = best.values[LABELS.index(mood.label)]
     return best.label if best.top - present >= settings.margin else mood.label

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,15 @@ from device.domain.tracks import Track
 class SelectionSettings:
     """How near and how fresh a track must be."""
 
-    affect_spread: float = 0.35
+    affect_spread: float = field(default=0.35, metadata={"range": (0.05, 2.0)})
     """Distance in valence/arousal at which the score falls to 0.61 (a Gaussian's one sigma)."""
-    song_rest_seconds: float = 4 * 3600.0
+    song_rest_seconds: float = field(default=4 * 3600.0, metadata={"range": (1.0, 2592000.0)})
     """A song is rested after this; before, its score is scaled down, to 0 just after it played."""
-    artist_rest_seconds: float = 1800.0
+    artist_rest_seconds: float = field(default=1800.0, metadata={"range": (1.0, 2592000.0)})
     """The same for its artist; never below a tenth."""
-    album_rest_seconds: float = 1800.0
+    album_rest_seconds: float = field(default=1800.0, metadata={"range": (1.0, 2592000.0)})
     """The same for its album; never below a fifth."""
-    draw_among: int = 5
+    draw_among: int = field(default=5, metadata={"range": (1, 1000)})
     """The draw is among this many best tracks, in proportion to their scores."""
 
 
