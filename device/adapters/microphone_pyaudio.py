@@ -180,7 +180,7 @@ class _Resampler:
         shared = math.gcd(rate_hz, SAMPLE_RATE_HZ)
         self._up, self._down = SAMPLE_RATE_HZ // shared, rate_hz // shared
         reach = 10 * max(self._up, self._down) / self._up
-        self._margin_blocks = math.ceil(reach / self._down) + 1
+        self._margin_blocks = math.ceil(reach / self._down)
         """Blocks of `down` samples on each side that scipy's filter can see."""
         self._pending = np.zeros(self._margin_blocks * self._down, dtype=np.float32)
 
