@@ -10,9 +10,11 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from device.domain.brain import Wishes
 from device.domain.events import Command, Event
 from device.domain.player import PlayerAction
 from device.domain.reading import Posterior
+from device.domain.selection import Play
 from device.domain.snapshot import Snapshot
 
 Image = NDArray[np.uint8]
@@ -61,13 +63,13 @@ class FaceBox:
     score: float
     """The detector's own, 0 … 1."""
     key_points: tuple[tuple[float, float], ...] = ()
-    """MediaPipe's six (x, y) in pixels: right eye, left eye, nose tip, mouth centre, right ear, left ear (the person's right)."""
+    """Six (x, y) in pixels, the sides being the person's: right eye, left eye, nose, mouth, right ear, left ear."""
 
 
-Item = TypeVar("Item", covariant=True)
+Item_co = TypeVar("Item_co", covariant=True)
 
 
-class Source(Protocol[Item]):
+class Source(Protocol[Item_co]):
     """A camera, a microphone, or a scene that stands for one: open inside `with`, closed outside."""
 
     def __enter__(self) -> Self:
@@ -81,7 +83,7 @@ class Source(Protocol[Item]):
     ) -> None:
         """Close the hardware."""
 
-    def read(self, timeout_seconds: float) -> Item:
+    def read(self, timeout_seconds: float) -> Item_co:
         """The newest item; PeripheralError when none came in time or the hardware is gone."""
 
 
@@ -134,6 +136,30 @@ class Herald(Protocol):
 
     def close(self) -> None:
         """Say goodbye (availability offline) and disconnect."""
+
+
+class SenseSwitch(Protocol):
+    """A sense that a person can switch off and on."""
+
+    def switch(self, on: bool) -> None:
+        """Takes effect at once: off closes the hardware."""
+
+
+class Diary(Protocol):
+    """Writes down what was played and what a person thought of it."""
+
+    def record_play(self, play: Play) -> None:
+        """A song began."""
+
+    def record_rating(self, uri: str, liked: bool) -> None:
+        """A person likes or dislikes a song."""
+
+
+class Memory(Protocol):
+    """Keeps what a person set, over a restart."""
+
+    def save(self, wishes: Wishes) -> None:
+        """Keep `wishes` instead of what was kept before."""
 
 
 class Controls(Protocol):

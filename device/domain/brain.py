@@ -61,6 +61,17 @@ class SenseStatus:
     state: SenseState = SenseState.OFF
     detail: str = ""
     reading: Reading | None = None
+    wanted: bool = True
+    """False while a person has switched it off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a person set and expects to find again after a restart."""
+
+    face_on: bool = True
+    voice_on: bool = True
+    override: Override | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,21 @@ def handle(state: State, event: Event, settings: BrainSettings) -> tuple[State, 
     return replace(state, programme=arranged), (*effects, *actions)
 
 
+def wishes_of(state: State) -> Wishes:
+    """What is to be kept over a restart."""
+    return Wishes(state.face.wanted, state.voice.wanted, state.override)
+
+
+def state_with(wishes: Wishes, programme: Programme) -> State:
+    """The state to start from: what a person set before, and what is known of the music."""
+    return State(
+        face=SenseStatus(Modality.FACE, wanted=wishes.face_on),
+        voice=SenseStatus(Modality.VOICE, wanted=wishes.voice_on),
+        override=wishes.override,
+        programme=programme,
+    )
+
+
 def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State, tuple[Effect, ...]]:
     match event:
         case Perceived(reading):
@@ -149,8 +175,8 @@ def _obey(state: State, command: Command, settings: BrainSettings) -> tuple[Stat
             return replace(state, override=Override(mood, now + duration_seconds)), ()
         case ClearOverride():
             return replace(state, override=None), ()
-        case SwitchSense():
-            return state, (command,)
+        case SwitchSense(modality, on):
+            return _with_sense(state, replace(_sense(state, modality), wanted=on)), (command,)
         case SetVolume(percent):
             return state, (ChangeVolume(percent),)
         case RateSong(liked):

@@ -63,6 +63,8 @@ class Programme:
     """What the speaker queued lately, newest last."""
     pending: Chosen | None = None
     """Queued, but not yet seen in MPD's queue."""
+    asked_at_seconds: float | None = None
+    """When a person's play or next was passed on, until MPD says what came of it."""
     avoided: frozenset[str] = frozenset()
     """Tracks that a person dislikes or that MPD refused."""
     draws: int = 0
@@ -76,7 +78,8 @@ def listen_to_player(
 ) -> tuple[Programme, Play | None]:
     """Take in what MPD says; also the play that has just begun, if one has."""
     before = programme.status
-    programme = replace(programme, status=status, wants_music=_still_wanted(programme, status))
+    wants_music = _still_wanted(programme, status)
+    programme = replace(programme, status=status, wants_music=wants_music, asked_at_seconds=None)
     if status.state is not PlayState.PLAY or status.song is None:
         return programme, None
     if before and before.song and before.song.song_id == status.song.song_id and before.state is not PlayState.STOP:
@@ -95,7 +98,8 @@ def arrange(
         programme = replace(programme, mood=mood)
     programme = _confirm(programme, now_seconds, settings)
     status = programme.status
-    if status is None or programme.pending or not programme.wants_music or status.state is PlayState.PAUSE:
+    awaited = programme.pending or _awaited(programme.asked_at_seconds, now_seconds, settings)
+    if status is None or awaited or not programme.wants_music or status.state is PlayState.PAUSE:
         return programme, ()
     if status.state is PlayState.STOP:
         begins = settings.autoplay and programme.mood != UNKNOWN
@@ -116,7 +120,7 @@ def press_play(
     programme = replace(programme, wants_music=True)
     status = programme.status
     if status is None or status.song or status.upcoming:
-        return programme, (Resume(),)
+        return replace(programme, asked_at_seconds=now_seconds), (Resume(),)
     return _queue(programme, now_seconds, settings, selection, start=True)
 
 
@@ -132,7 +136,7 @@ def press_next(
     programme = replace(programme, wants_music=True)
     status = programme.status
     if status is None or (status.upcoming and status.state is not PlayState.STOP):
-        return programme, (SkipNext(),)
+        return replace(programme, asked_at_seconds=now_seconds), (SkipNext(),)
     return _queue(programme, now_seconds, settings, selection, start=True)
 
 
@@ -161,13 +165,17 @@ def _still_wanted(programme: Programme, status: PlayerStatus) -> bool:
     return programme.wants_music and played >= before.song.duration_seconds - ENDED_BY_ITSELF_SECONDS
 
 
+def _awaited(since_seconds: float | None, now_seconds: float, settings: MusicSettings) -> bool:
+    return since_seconds is not None and now_seconds - since_seconds <= settings.confirm_seconds
+
+
 def _confirm(programme: Programme, now_seconds: float, settings: MusicSettings) -> Programme:
     pending, status = programme.pending, programme.status
     if pending is None:
         return programme
     queue = () if status is None else (status.song, *status.upcoming)
     arrived = any(song is not None and song.uri == pending.track.uri for song in queue)
-    late = now_seconds - pending.at_seconds > settings.confirm_seconds
+    late = not _awaited(pending.at_seconds, now_seconds, settings)
     return replace(programme, pending=None) if arrived or late else programme
 
 

@@ -1,0 +1,152 @@
+"""One inbox, one thread, the owner of all state: hands events to the brain and does what it says."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+
+from device.domain.brain import BrainSettings, Effect, RecordPlay, RecordRating, State, handle, wishes_of
+from device.domain.events import Asked, Command, Event, SwitchSense, Tick
+from device.domain.picture import picture
+from device.domain.reading import Modality
+from device.domain.snapshot import Snapshot
+from device.ports import Beat, Clock, Diary, Herald, Memory, Player, SenseSwitch
+
+TICK_SECONDS = 1.0
+LIVELY_SECONDS = 0.5
+"""Shortest time between two snapshots that differ only in numbers that move all the time."""
+
+
+class Conductor:
+    """Implements `ports.Controls`; everything else reaches it through `post`."""
+
+    def __init__(self, state: State, settings: BrainSettings, clock: Clock, beat: Beat) -> None:
+        self._state = state
+        self._settings = settings
+        self._clock = clock
+        self._beat = beat
+        self._inbox: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._snapshot = picture(state, 0)
+        self._player: Player | None = None
+        self._herald: Herald | None = None
+        self._diary: Diary | None = None
+        self._memory: Memory | None = None
+        self._senses: Mapping[Modality, SenseSwitch] = {}
+        self._thread = threading.Thread(target=self._run, name="conductor")
+
+    def connect(
+        self,
+        player: Player,
+        herald: Herald | None,
+        diary: Diary,
+        memory: Memory,
+        senses: Mapping[Modality, SenseSwitch],
+    ) -> None:
+        """Hand over the parties it conducts; before `start`."""
+        self._player, self._herald, self._diary, self._memory = player, herald, diary, memory
+        self._senses = senses
+
+    def start(self) -> None:
+        """Begin to take in events."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take in what was posted so far, then end."""
+        self._inbox.put(None)
+        self._thread.join(timeout=5.0)
+
+    def post(self, event: Event) -> None:
+        """Put an event into the inbox; never blocks."""
+        self._inbox.put(event)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot."""
+        with self._changed:
+            return self._snapshot
+
+    def ask(self, command: Command, origin: str) -> None:
+        """Queue a command. A sense is switched off here and now: privacy waits in no queue."""
+        if isinstance(command, SwitchSense) and command.modality in self._senses:
+            self._senses[command.modality].switch(command.on)
+        self.post(Asked(command, origin, self._clock()))
+
+    def wait_for_change(self, after_sequence: int, timeout_seconds: float) -> Snapshot | None:
+        """The newest snapshot as soon as its sequence exceeds `after_sequence`; None after the timeout."""
+        with self._changed:
+            if self._changed.wait_for(lambda: self._snapshot.sequence > after_sequence, timeout_seconds):
+                return self._snapshot
+            return None
+
+    def _run(self) -> None:
+        next_tick = self._clock()
+        while True:
+            event = self._next_event(next_tick)
+            if event is None:
+                return
+            if isinstance(event, Tick):
+                next_tick = event.at_seconds + TICK_SECONDS
+            before = self._state
+            self._state, effects = handle(before, event, self._settings)
+            for effect in effects:
+                self._do(effect)
+            if self._memory and wishes_of(self._state) != wishes_of(before):
+                self._memory.save(wishes_of(self._state))
+            self._publish()
+            self._beat()
+
+    def _next_event(self, next_tick: float) -> Event | None:
+        try:
+            wait = next_tick - self._clock()
+            return self._inbox.get(timeout=wait) if wait > 0 else Tick(self._clock())
+        except queue.Empty:
+            return Tick(self._clock())
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case SwitchSense(modality, on):
+                if modality in self._senses:
+                    self._senses[modality].switch(on)
+            case RecordPlay(play):
+                if self._diary:
+                    self._diary.record_play(play)
+            case RecordRating(uri, liked):
+                if self._diary:
+                    self._diary.record_rating(uri, liked)
+            case _:
+                if self._player:
+                    self._player.submit(effect)
+
+    def _publish(self) -> None:
+        """Make a new snapshot when something changed: at once for what matters, now and then for moving numbers."""
+        new = picture(self._state, self._snapshot.sequence + 1)
+        old = self._snapshot
+        too_soon = new.at_seconds - old.at_seconds < LIVELY_SECONDS
+        if too_soon and _essence(new) == _essence(old):
+            return
+        with self._changed:
+            self._snapshot = new
+            self._changed.notify_all()
+        if self._herald:
+            self._herald.publish(new)
+
+
+def _essence(snapshot: Snapshot) -> Snapshot:
+    """The snapshot without the numbers that move all the time."""
+    override = snapshot.override
+    return replace(
+        snapshot,
+        sequence=0,
+        at_seconds=0.0,
+        confidence=0.0,
+        posterior=None,  # type: ignore[arg-type]
+        affect=None,  # type: ignore[arg-type]
+        reason="",
+        since_seconds=0.0,
+        override=replace(override, ends_in_seconds=0.0) if override else None,
+        senses=tuple(replace(sense, probability=0.0, weight=0.0, label="") for sense in snapshot.senses),
+        player=replace(snapshot.player, elapsed_seconds=0.0),
+    )

@@ -1,0 +1,66 @@
+"""Keeps the catalogue up with the music folder, in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from device.adapters.catalogue_sqlite import Catalogue
+from device.config import LibraryConfig
+from device.domain.events import CatalogueChanged
+from device.errors import MoodifyError
+from device.library import ScanReport, scan
+from device.ports import Clock, Post
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 30.0
+
+
+class Librarian:
+    """Scans at the start and then now and then; tells the conductor what there is and what is wrong with it."""
+
+    def __init__(self, config: LibraryConfig, catalogue: Catalogue, post: Post, clock: Clock) -> None:
+        self._config = config
+        self._catalogue = catalogue
+        self._post = post
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="librarian")
+
+    def start(self) -> None:
+        """Show what was known last time, then scan; returns at once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End, in the middle of a scan if need be: what was read so far is kept."""
+        self._stop.set()
+        self._thread.join(timeout=10.0)
+
+    def _run(self) -> None:
+        self._tell("reading the music folder")
+        while not self._stop.is_set():
+            detail, wait_seconds = self._scan()
+            if self._stop.is_set():
+                return
+            self._tell(detail)
+            self._stop.wait(wait_seconds)
+
+    def _scan(self) -> tuple[str, float]:
+        """What is wrong with the library (or nothing), and when to look again."""
+        try:
+            report = scan(self._config.music_folder, self._catalogue, lambda done, total: None, self._stop.is_set)
+        except MoodifyError as error:
+            log.warning("%s", error)
+            return str(error), RETRY_SECONDS
+        return _detail(report, self._config), self._config.rescan_minutes * 60
+
+    def _tell(self, detail: str) -> None:
+        self._post(CatalogueChanged(self._catalogue.tracks(), detail, self._clock()))
+
+
+def _detail(report: ScanReport, config: LibraryConfig) -> str:
+    total = report.read + report.unchanged
+    if total == 0:
+        return f"no music in {config.music_folder}; put tagged files there"
+    return f"{len(report.quarantined)} files could not be read" if report.quarantined else ""

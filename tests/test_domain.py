@@ -1,0 +1,140 @@
+"""Readings, fusion and mood: what the speaker believes, and when it changes its mind."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.domain.fusion import FusionSettings, explain, fuse, weight_of
+from device.domain.labels import LABELS, UNKNOWN
+from device.domain.mood import Mood, MoodSettings, step
+from device.domain.reading import UNIFORM, Modality, Posterior, Reading, calibrate, normalised
+
+FUSION = FusionSettings(half_life_seconds=4.0, expiry_seconds=12.0, smallest_weight=0.05)
+MOOD = MoodSettings(smoothing_seconds=1.0, dwell_seconds=5.0, margin=0.1, smallest_top=0.4)
+
+
+def sure_of(label: str, top: float = 0.9) -> Posterior:
+    rest = (1 - top) / (len(LABELS) - 1)
+    return Posterior(tuple(top if name == label else rest for name in LABELS))
+
+
+def reading(label: str, modality: Modality = Modality.FACE, *, top=0.9, quality=1.0, at=0.0, note="") -> Reading:
+    return Reading(modality, sure_of(label, top), quality, at, note)
+
+
+def live(mood: Mood, label: str | None, start: float, seconds: float) -> Mood:
+    """Feed ten readings a second that all say `label` (None: nothing perceived)."""
+    for tenth in range(int(seconds * 10) + 1):
+        at = start + tenth / 10
+        mood = step(mood, fuse([reading(label, at=at)], at, FUSION) if label else None, at, MOOD)
+    return mood
+
+
+posteriors = st.lists(st.floats(0.001, 1.0), min_size=7, max_size=7).map(normalised)
+
+
+@given(st.lists(st.floats(-500, 500), min_size=7, max_size=7), st.floats(0.05, 20))
+def test_any_logits_become_probabilities_in_the_same_order(logits, temperature) -> None:
+    posterior = calibrate(logits, temperature)
+    assert math.isclose(sum(posterior.values), 1.0, abs_tol=1e-6)
+    assert posterior.values[logits.index(max(logits))] == posterior.top
+
+
+def test_a_higher_temperature_is_less_sure_of_the_same_label() -> None:
+    logits = [0.0, 1.0, 4.0, 2.0, 0.0, 0.0, 0.0]
+    assert calibrate(logits, 3.0).label == calibrate(logits, 1.0).label == "fear"
+    assert calibrate(logits, 3.0).top < calibrate(logits, 1.0).top
+
+
+def test_a_posterior_that_does_not_sum_to_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="sums to 1"):
+        Posterior((0.5,) * 7)
+
+
+def test_a_uniform_posterior_has_no_confidence_however_good_the_image() -> None:
+    assert Reading(Modality.FACE, UNIFORM, 1.0, 0.0).confidence == pytest.approx(0.0, abs=1e-9)
+
+
+@given(posteriors, st.floats(0.3, 1.0))
+def test_one_modality_alone_keeps_its_own_answer(posterior, quality) -> None:
+    alone = fuse([Reading(Modality.VOICE, posterior, quality, 0.0)], 0.0, FUSION)
+    if alone:
+        assert alone.posterior.values == pytest.approx(posterior.values, abs=1e-3)
+
+
+def test_two_that_agree_are_surer_than_either() -> None:
+    both = fuse([reading("sad", top=0.6), reading("sad", Modality.VOICE, top=0.6)], 0.0, FUSION)
+    assert both and both.posterior.label == "sad"
+    assert both.posterior.top > 0.6
+
+
+def test_the_clearer_modality_wins_a_contradiction() -> None:
+    clear_face = fuse([reading("happy"), reading("angry", Modality.VOICE, quality=0.2)], 0.0, FUSION)
+    clear_voice = fuse([reading("happy", quality=0.2), reading("angry", Modality.VOICE)], 0.0, FUSION)
+    assert clear_face and clear_face.posterior.label == "happy"
+    assert clear_voice and clear_voice.posterior.label == "angry"
+
+
+def test_a_reading_halves_its_weight_every_half_life_and_expires() -> None:
+    seen = reading("happy")
+    assert weight_of(seen, 4.0, FUSION) == pytest.approx(weight_of(seen, 0.0, FUSION) / 2)
+    assert weight_of(seen, 12.1, FUSION) == 0.0
+
+
+def test_a_poor_reading_is_ignored_and_the_reason_is_told() -> None:
+    music = reading("happy", Modality.VOICE, quality=0.01, note="own music")
+    fused = fuse([reading("sad"), music], 0.0, FUSION)
+    assert fused and fused.posterior.label == "sad"
+    assert explain(fused.shares) == "face sad 0.90, voice ignored: own music"
+
+
+def test_no_usable_reading_gives_no_answer() -> None:
+    assert fuse([], 0.0, FUSION) is None
+    assert fuse([reading("happy", quality=0.0)], 0.0, FUSION) is None
+
+
+def test_the_mood_begins_unknown_and_changes_only_after_the_dwell() -> None:
+    assert Mood().label == UNKNOWN
+    early = live(Mood(), "happy", 0.0, 4.5)
+    assert (early.label, early.candidate) == (UNKNOWN, "happy")
+    assert live(early, "happy", 4.6, 2.0).label == "happy"
+
+
+def test_a_short_grimace_changes_nothing() -> None:
+    happy = live(Mood(), "happy", 0.0, 10.0)
+    grimace = live(happy, "angry", 10.0, 2.0)
+    assert live(grimace, "happy", 12.0, 6.0).label == "happy"
+
+
+def test_a_lasting_change_is_followed() -> None:
+    happy = live(Mood(), "happy", 0.0, 10.0)
+    assert live(happy, "sad", 10.0, 10.0).label == "sad"
+
+
+def test_a_lead_within_the_margin_does_not_replace_the_mood() -> None:
+    near = normalised([0, 0, 0, 0.45, 0.5, 0, 0.05])
+    mood = live(Mood(), "happy", 0.0, 10.0)
+    for tenth in range(400):
+        at = 10.0 + tenth / 10
+        mood = step(mood, fuse([Reading(Modality.FACE, near, 1.0, at)], at, FUSION), at, MOOD)
+    assert mood.label == "happy"
+
+
+def test_an_empty_room_becomes_unknown() -> None:
+    assert live(live(Mood(), "happy", 0.0, 10.0), None, 10.0, 15.0).label == UNKNOWN
+
+
+@given(st.lists(st.tuples(st.sampled_from(LABELS), st.floats(0, 1), st.floats(0, 3)), max_size=30))
+def test_the_same_events_always_give_the_same_mood(events) -> None:
+    def play() -> Mood:
+        mood, at = Mood(), 0.0
+        for label, quality, pause in events:
+            at += pause
+            mood = step(mood, fuse([reading(label, quality=quality, at=at)], at, FUSION), at, MOOD)
+        return mood
+
+    assert play() == play()
