@@ -1,0 +1,1 @@
+"""The laboratory: measures the shipped models and the running speaker; the daemon never imports it."""
