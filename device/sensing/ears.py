@@ -1,0 +1,167 @@
+"""The ears: sound goes in, and once a hop the voice that was heard comes out as a reading."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from device.domain.reading import Modality, Reading
+from device.ports import SAMPLE_RATE_HZ, Chunk, Classifier, SpeechGate, Waveform
+from device.sensing.logmel import LogMelSpec, voice_input
+from device.sensing.own_music import LAG_SECONDS, Reference, echo_share
+
+GAP_SECONDS = 1.0
+"""A jump in the chunks' times greater than this: what came before belongs to another moment."""
+FULL_SPEECH_SHARE = 0.35
+"""From this share of the window on, more speech makes no better reading."""
+NOISY_DB, QUIET_DB = 6.0, 20.0
+"""Distance of speech and background at which the quality is 0, and 1."""
+FAINT_DBFS, CLEAR_DBFS = -65.0, -42.0
+"""Level of the speech at which the quality is 0, and 1."""
+CLIPPED_LEVEL = 0.985
+CLIPPED_SHARE = 0.05
+"""With this share of clipped samples the quality is 0."""
+NOTED_BELOW = 0.8
+UNKNOWN_MUSIC_FACTOR = 0.5
+DOMINANT_DB = 25.0
+"""Speech this far above everything else is not taken for the speaker's own song."""
+LEVEL_FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
+SILENCE_POWER = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One reason to trust a window less."""
+
+    note: str
+    value: float
+    """0 useless … 1 no objection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How loud a window is."""
+
+    active_dbfs: float
+    """Of its loud moments: the 90th percentile of 20 ms frames."""
+    floor_dbfs: float
+    """Of its quiet moments: the 10th percentile."""
+
+    @property
+    def distance_db(self) -> float:
+        """How far the loud moments stand out."""
+        return self.active_dbfs - self.floor_dbfs
+
+
+class Ears:
+    """Keeps the last window of sound, no more, and reads it once a hop while somebody speaks.
+
+    While `playing()` is true the share of the sound that is the speaker's own music lowers the quality. It is measured
+    against `reference` where there is one; where there is none, the quality is halved unless the speech stands out by
+    DOMINANT_DB.
+    """
+
+    def __init__(
+        self,
+        gate: SpeechGate,
+        classifier: Classifier,
+        spec: LogMelSpec,
+        hop_seconds: float,
+        smallest_speech_share: float,
+        playing: Callable[[], bool],
+        reference: Reference | None = None,
+    ) -> None:
+        self._gate = gate
+        self._classifier = classifier
+        self._spec = spec
+        self._hop_samples = round(hop_seconds * SAMPLE_RATE_HZ)
+        self._smallest_speech_share = smallest_speech_share
+        self._playing = playing
+        self._reference = reference
+        self._window: Waveform = np.zeros(0, dtype=np.float32)
+        self._end_seconds = 0.0
+        self._unread_samples = 0
+        self._speech: deque[tuple[int, float]] = deque()
+        """Samples and share of speech of each hop in the window."""
+
+    def hear(self, chunk: Chunk) -> Reading | None:
+        """Take in a chunk; a reading at its end when a hop is full and speech was in it."""
+        if self._reference:
+            self._reference.listen(chunk.at_seconds)
+        self._take_in(chunk)
+        if self._unread_samples < self._hop_samples:
+            return None
+        newest = self._window[-self._unread_samples :]
+        self._unread_samples = 0
+        return self._read(newest)
+
+    def _take_in(self, chunk: Chunk) -> None:
+        began_seconds = chunk.at_seconds - len(chunk.samples) / SAMPLE_RATE_HZ
+        if abs(began_seconds - self._end_seconds) > GAP_SECONDS:
+            self._window = self._window[:0]
+            self._unread_samples = 0
+            self._speech.clear()
+        self._end_seconds = chunk.at_seconds
+        self._window = np.concatenate([self._window, chunk.samples])[-self._spec.window_samples :]
+        self._unread_samples += len(chunk.samples)
+
+    def _read(self, newest: Waveform) -> Reading | None:
+        """Each sound passes the gate once; when the newest hop has no speech, what was said has been read before."""
+        share = self._gate.speech_probability(newest)
+        self._speech.append((len(newest), share))
+        speech_share = self._speech_share()
+        if share <= 0 or speech_share < self._smallest_speech_share:
+            return None
+        posterior = self._classifier.classify(voice_input(self._window, self._spec))
+        quality, note = self._quality(speech_share)
+        return Reading(Modality.VOICE, posterior, quality, self._end_seconds, note)
+
+    def _speech_share(self) -> float:
+        """Share of the whole window that is speech."""
+        while sum(samples for samples, _ in self._speech) - self._speech[0][0] >= self._spec.window_samples:
+            self._speech.popleft()
+        spoken = sum(samples * share for samples, share in self._speech)
+        return min(1.0, spoken / self._spec.window_samples)
+
+    def _quality(self, speech_share: float) -> tuple[float, str]:
+        levels = measure_levels(self._window)
+        factors = [
+            Factor("little speech", min(1.0, speech_share / FULL_SPEECH_SHARE)),
+            Factor("noise", _ramp(levels.distance_db, NOISY_DB, QUIET_DB)),
+            Factor("faint", _ramp(levels.active_dbfs, FAINT_DBFS, CLEAR_DBFS)),
+            Factor("clipped", 1.0 - _ramp(_clipped_share(self._window), 0.0, CLIPPED_SHARE)),
+            Factor("own music", self._music_factor(levels)),
+        ]
+        worst = min(factors, key=lambda factor: factor.value)
+        quality = float(np.prod([factor.value for factor in factors]))
+        return quality, worst.note if worst.value < NOTED_BELOW else ""
+
+    def _music_factor(self, levels: Levels) -> float:
+        if not self._playing():
+            return 1.0
+        window_seconds = len(self._window) / SAMPLE_RATE_HZ
+        reference = self._reference.latest(window_seconds + LAG_SECONDS) if self._reference else None
+        if reference is None:
+            return 1.0 if levels.distance_db >= DOMINANT_DB else UNKNOWN_MUSIC_FACTOR
+        return 1.0 - echo_share(reference, self._window)
+
+
+def measure_levels(window: Waveform) -> Levels:
+    """Levels of the loud and the quiet moments of `window` (float32 [n]), in dB of full scale."""
+    whole = len(window) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
+    if not whole:
+        return Levels(-120.0, -120.0)
+    frames = window[-whole:].astype(np.float64).reshape(-1, LEVEL_FRAME_SAMPLES)
+    quiet, loud = np.quantile(10 * np.log10((frames**2).mean(axis=1) + SILENCE_POWER), (0.1, 0.9))
+    return Levels(float(loud), float(quiet))
+
+
+def _clipped_share(window: Waveform) -> float:
+    return float(np.mean(np.abs(window) >= CLIPPED_LEVEL))
+
+
+def _ramp(value: float, nothing: float, everything: float) -> float:
+    return float(np.clip((value - nothing) / (everything - nothing), 0.0, 1.0))
