@@ -1,0 +1,36 @@
+"""Builds the eyes and the ears from the configuration, for the daemon, the replay and the benchmark alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from device.adapters.cards import FaceCard, VoiceCard, read_card
+from device.adapters.faces_mediapipe import MediapipeFaceFinder
+from device.adapters.speech_silero import SileroSpeechGate
+from device.adapters.tflite import TfliteClassifier
+from device.config import Config
+from device.domain.reading import Modality
+from device.sensing.ears import Ears
+from device.sensing.eyes import Eyes
+
+
+def build_eyes(config: Config) -> Eyes:
+    """Face finder, face model and its card; SetupError when one of them is missing or wrong."""
+    card = read_card(config.paths.models, Modality.FACE)
+    assert isinstance(card, FaceCard)
+    return Eyes(MediapipeFaceFinder(config.camera.detector), TfliteClassifier(card), card.crop)
+
+
+def build_ears(config: Config, playing: Callable[[], bool]) -> Ears:
+    """Speech gate, voice model and its card; `playing` tells whether the speaker's own music is on."""
+    card = read_card(config.paths.models, Modality.VOICE)
+    assert isinstance(card, VoiceCard)
+    microphone = config.microphone
+    return Ears(
+        SileroSpeechGate(),
+        TfliteClassifier(card),
+        card.features,
+        microphone.hop_seconds,
+        microphone.smallest_speech_share,
+        playing,
+    )
