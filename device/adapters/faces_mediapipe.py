@@ -1,0 +1,75 @@
+"""Finds faces with MediaPipe's BlazeFace, which runs on the box."""
+
+from __future__ import annotations
+
+import logging
+import os
+from importlib import import_module
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from device.errors import SetupError
+from device.ports import FaceBox, Image
+from device.quiet import without_chatter
+
+MODEL_OF_DETECTOR = {"short": 0, "full": 1}
+WARM_UP_SHAPE = (48, 64, 3)
+
+
+class MediapipeFaceFinder:
+    """A FaceFinder: faces up to about 2 m ("short") or 5 m ("full") away. Use from one thread."""
+
+    def __init__(self, detector: Literal["short", "full"], smallest_score: float = 0.5) -> None:
+        """Load the detector (about a second); SetupError when this MediaPipe has none."""
+        os.environ.setdefault("GLOG_minloglevel", "2")
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+        with without_chatter():
+            self._detection: Any = _open(MODEL_OF_DETECTOR[detector], smallest_score)
+            # The graph starts, and says so, with the first image.
+            self._detection.process(np.zeros(WARM_UP_SHAPE, np.uint8))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the graph; no further `find`."""
+        self._detection.close()
+
+    def find(self, rgb: Image) -> tuple[FaceBox, ...]:
+        """Faces in `rgb` [H, W, 3] uint8, the largest first, in pixels with six key points each."""
+        found = self._detection.process(np.ascontiguousarray(rgb)).detections or ()
+        height, width = rgb.shape[:2]
+        boxes = (_box(detection, width, height) for detection in found)
+        usable = [box for box in boxes if box.width > 0 and box.height > 0]
+        return tuple(sorted(usable, key=lambda box: box.width * box.height, reverse=True))
+
+
+def _open(model: int, smallest_score: float) -> Any:
+    """MediaPipe's face detection; up to 0.10.2x the model files are inside the package."""
+    try:
+        solution = import_module("mediapipe.python.solutions.face_detection")
+        return solution.FaceDetection(min_detection_confidence=smallest_score, model_selection=model)
+    except ImportError:
+        reason = "it is not installed, or too new: from 0.10.30 on it has no face detector inside"
+    except (FileNotFoundError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+    raise SetupError(f"mediapipe: {reason}; install mediapipe==0.10.18")
+
+
+def _box(detection: Any, width: int, height: int) -> FaceBox:
+    place = detection.location_data.relative_bounding_box
+    return FaceBox(
+        x=place.xmin * width,
+        y=place.ymin * height,
+        width=place.width * width,
+        height=place.height * height,
+        score=detection.score[0],
+        key_points=tuple((point.x * width, point.y * height) for point in detection.location_data.relative_keypoints),
+    )
