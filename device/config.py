@@ -40,6 +40,8 @@ class MicrophoneConfig:
     hop_seconds: float = field(default=1.0, metadata={"range": (0.25, 5.0)})
     smallest_speech_share: float = field(default=0.2, metadata={"range": (0.0, 1.0)})
     """Less speech in a window gives no reading."""
+    own_music_fifo: str = "/run/mpd/moodify.fifo"
+    """MPD's fifo output (format "16000:16:1"): what is being played, so that it does not set the mood; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 30.0
 
 
+class _StoppedError(Exception):
+    """The daemon ends in the middle of a scan."""
+
+
 class Librarian:
     """Scans at the start and then now and then; tells the conductor what there is and what is wrong with it."""
 
@@ -49,18 +53,30 @@ class Librarian:
     def _scan(self) -> tuple[str, float]:
         """What is wrong with the library (or nothing), and when to look again."""
         try:
-            report = scan(self._config.music_folder, self._catalogue, lambda done, total: None, self._stop.is_set)
+            report = scan(self._config.music_folder, self._catalogue, self._go_on)
+        except _StoppedError:
+            return "", 0.0
         except MoodifyError as error:
             log.warning("%s", error)
             return str(error), RETRY_SECONDS
         return _detail(report, self._config), self._config.rescan_minutes * 60
+
+    def _go_on(self, _done: int, _total: int) -> None:
+        """Called after each file: what was read so far is kept."""
+        if self._stop.is_set():
+            raise _StoppedError
 
     def _tell(self, detail: str) -> None:
         self._post(CatalogueChanged(self._catalogue.tracks(), detail, self._clock()))
 
 
 def _detail(report: ScanReport, config: LibraryConfig) -> str:
-    total = report.read + report.unchanged
-    if total == 0:
+    if report.track_count == 0:
         return f"no music in {config.music_folder}; put tagged files there"
-    return f"{len(report.quarantined)} files could not be read" if report.quarantined else ""
+    if report.track_count == report.without_mood:
+        return f"none of the {report.track_count} tracks says how it feels; give them mood tags"
+    return (
+        f"{len(report.quarantined)} files could not be read; see `moodify library problems`"
+        if report.quarantined
+        else ""
+    )

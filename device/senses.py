@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
-from device.adapters.cards import FaceCard, VoiceCard, read_card
+from device.adapters.cards import read_card
 from device.adapters.faces_mediapipe import MediapipeFaceFinder
 from device.adapters.speech_silero import SileroSpeechGate
 from device.adapters.tflite import TfliteClassifier
@@ -12,20 +13,20 @@ from device.config import Config
 from device.domain.reading import Modality
 from device.sensing.ears import Ears
 from device.sensing.eyes import Eyes
+from device.sensing.own_music import LAG_SECONDS, Reference
 
 
 def build_eyes(config: Config) -> Eyes:
     """Face finder, face model and its card; SetupError when one of them is missing or wrong."""
     card = read_card(config.paths.models, Modality.FACE)
-    assert isinstance(card, FaceCard)
     return Eyes(MediapipeFaceFinder(config.camera.detector), TfliteClassifier(card), card.crop)
 
 
 def build_ears(config: Config, playing: Callable[[], bool]) -> Ears:
     """Speech gate, voice model and its card; `playing` tells whether the speaker's own music is on."""
     card = read_card(config.paths.models, Modality.VOICE)
-    assert isinstance(card, VoiceCard)
     microphone = config.microphone
+    fifo = microphone.own_music_fifo
     return Ears(
         SileroSpeechGate(),
         TfliteClassifier(card),
@@ -33,4 +34,5 @@ def build_ears(config: Config, playing: Callable[[], bool]) -> Ears:
         microphone.hop_seconds,
         microphone.smallest_speech_share,
         playing,
+        Reference(Path(fifo), card.features.window_seconds + LAG_SECONDS) if fifo else None,
     )
