@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from scipy.signal import resample_poly
 
-from device.adapters.microphone_pyaudio import PyAudioMicrophone, _Resampler
+from device.adapters.microphone_pyaudio import PyAudioMicrophone, _Resampler, input_devices
 from device.config import MicrophoneConfig
 from device.errors import PeripheralError
 from device.ports import SAMPLE_RATE_HZ
@@ -98,6 +98,11 @@ def test_a_device_is_chosen_by_part_of_its_name(server: PulseServer, tmp_path: P
     with microphone("DES") as source:
         server.play(write_tones(tmp_path / "tones.wav"))
         hear_until(source, is_loud_for(0.3))
+
+
+@needs_pulse
+def test_the_input_devices_that_are_there_now_are_listed(server: PulseServer) -> None:
+    assert sorted(input_devices()) == ["default", "desk"]
 
 
 @needs_pulse

@@ -38,7 +38,9 @@ Result = TypeVar("Result")
 
 
 class PyAudioMicrophone:
-    """A `ports.Microphone`. Each opening starts PortAudio afresh, which is how it notices what was plugged in since.
+    """A `ports.Microphone`, to be opened again and again.
+
+    Each opening starts PortAudio afresh, which is how it notices what was plugged in since.
 
     A removed PulseAudio source looks like a healthy one that delivers zeros for ever, so perfect silence for
     `dead_silence_seconds` counts as a loss; opening it again then succeeds only when something else is heard.
@@ -50,13 +52,12 @@ class PyAudioMicrophone:
         self._device = config.device
         self._clock = clock
         self._dead_silence_seconds = dead_silence_seconds
-        self._calls = _BoundedCalls()
         self._line: _Line | None = None
         self._still_seconds = 0.0
         self._was_dead = False
 
     def __enter__(self) -> Self:
-        self._line = self._calls.make(lambda: _open_line(self._device, self._clock), OPEN_SECONDS, _Line.close)
+        self._line = _CALLS.make(lambda: _open_line(self._device, self._clock), OPEN_SECONDS, _Line.close)
         self._still_seconds = 0.0
         with ExitStack() as undo:
             undo.callback(self._close)
@@ -105,7 +106,7 @@ class PyAudioMicrophone:
     def _close(self) -> None:
         line, self._line = self._line, None
         if line:
-            self._calls.make(line.close, CLOSE_SECONDS, lambda _: None)
+            _CALLS.make(line.close, CLOSE_SECONDS, lambda _: None)
 
 
 _DEAD = "microphone: it delivers only digital silence; check that it is plugged in and not muted"
@@ -217,6 +218,23 @@ class _BoundedCalls:
             raise PeripheralError("microphone: the sound server does not answer") from None
 
 
+_CALLS = _BoundedCalls()
+"""One for the process, as PortAudio is."""
+
+
+def input_devices() -> tuple[str, ...]:
+    """Names of the input devices that are there now; PeripheralError when the sound server does not answer."""
+    return _CALLS.make(_input_names, OPEN_SECONDS, lambda _: None)
+
+
+def _input_names() -> tuple[str, ...]:
+    _hush()
+    with ExitStack() as undo:
+        host = pyaudio.PyAudio()
+        undo.callback(host.terminate)
+        return tuple(str(device["name"]) for device in _inputs(host))
+
+
 def _relay(work: Callable[[], Result], future: Future[Result]) -> None:
     try:
         future.set_result(work())
@@ -240,7 +258,7 @@ def _open_line(name: str, clock: Clock) -> _Line:
 
 def _choose(host: pyaudio.PyAudio, name: str) -> Mapping[str, Any]:
     """The default input device, or the first whose name contains `name`."""
-    inputs = [device for device in _devices(host) if device["maxInputChannels"] > 0]
+    inputs = list(_inputs(host))
     if not inputs:
         raise PeripheralError("microphone: there is no input device; plug one in or start the sound server")
     if not name:
@@ -253,9 +271,11 @@ def _choose(host: pyaudio.PyAudio, name: str) -> Mapping[str, Any]:
     raise PeripheralError(f"microphone.device: no input device has {name!r} in its name; there are {known}")
 
 
-def _devices(host: pyaudio.PyAudio) -> Iterator[Mapping[str, Any]]:
+def _inputs(host: pyaudio.PyAudio) -> Iterator[Mapping[str, Any]]:
     for index in range(host.get_device_count()):
-        yield host.get_device_info_by_index(index)
+        device = host.get_device_info_by_index(index)
+        if device["maxInputChannels"] > 0:
+            yield device
 
 
 def _open_device(host: pyaudio.PyAudio, device: Mapping[str, Any], clock: Clock) -> _Line:
