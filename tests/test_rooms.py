@@ -62,8 +62,8 @@ def test_imports_run_one_way(path: Path) -> None:
         assert not {
             n for n in ours if n.startswith("device.adapters.") and not n.startswith((own, "device.adapters.cards"))
         }
-        allowed = ("device.domain", "device.ports", "device.config", "device.errors", "device.wire", "device.backoff", "device.quiet",
-                   "device.sensing", "device.adapters", "device.__version__")  # fmt: skip
+        allowed = ("device.domain", "device.ports", "device.config", "device.errors", "device.wire", "device.backoff",
+                   "device.quiet", "device.sensing", "device.adapters", "device.__version__")  # fmt: skip
     elif room.startswith("device/sensing/"):
         allowed = ("device.domain", "device.ports", "device.errors", "device.backoff", "device.sensing")
     elif room.startswith("web_ui/"):

@@ -34,9 +34,9 @@ GLARE = Ramp(250.0, 215.0)
 """Mean grey level."""
 CONTRAST = Ramp(4.0, 18.0)
 """Standard deviation of the grey levels."""
-SHARP = Ramp(0.004, 0.03)
+SHARP = Ramp(0.01, 0.06)
 """Variance of the Laplacian over that of the grey levels: the share of fine detail."""
-TURNED = Ramp(0.75, 0.3)
+TURNED = Ramp(1.0, 0.4)
 """Way of the nose tip from the middle of the eyes, along the line of the eyes, in eye distances."""
 VISIBLE = Ramp(0.4, 0.85)
 """Share of the box inside the frame."""
