@@ -62,7 +62,7 @@ def _camera(config: Config) -> str:
     if config.camera.source in ("auto", "picamera2") and importlib.util.find_spec("picamera2"):
         return "picamera2 is installed"
     if config.camera.source == "picamera2":
-        raise PeripheralError("picamera2 is not installed; apt install python3-picamera2, or set camera.source = 'v4l2'")
+        raise PeripheralError("picamera2 is missing; apt install python3-picamera2, or set camera.source = 'v4l2'")
     if Path(config.camera.device).exists():
         return config.camera.device
     raise PeripheralError(f"{config.camera.device} is not there; plug a webcam in or set camera.device")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -174,11 +175,12 @@ def _plain(scores: Scores) -> dict[str, Any]:
 
 
 def _model(card: Card) -> dict[str, Any]:
+    facts = json.loads(card.path.read_text(encoding="utf-8"))
     return {
-        "file": card.path.name,
+        "file": card.model.name,
         "version": card.version,
         "bytes": card.bytes,
-        "macs": card.macs,
+        "macs": facts.get("macs"),
         "sha256": card.sha256,
     }
 
