@@ -1,0 +1,398 @@
+"""The music player: MPD, commanded through python-mpd2 by one thread while a second one waits for its news."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import socket
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+from mpd import CommandError, FailureResponseCode, MPDClient, MPDError
+
+from device.backoff import Backoff
+from device.config import MpdConfig, credential
+from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused
+from device.domain.player import (
+    ChangeVolume,
+    Enqueue,
+    Pause,
+    PlayerAction,
+    PlayerStatus,
+    PlayState,
+    QueuedSong,
+    Remove,
+    Resume,
+    SkipNext,
+)
+from device.domain.text import cleaned, flaw_in
+from device.errors import SetupError
+from device.ports import Beat, Clock, Post
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY_SECONDS = 0.2
+LONGEST_DELAY_SECONDS = 5.0
+MOST_WAITING = 64
+"""Actions that may wait while MPD is slow; more are refused."""
+UPCOMING_SONGS = 5
+BEAT_SECONDS = 1.0
+CLOSE_SECONDS = 2.0
+NEWS = ("player", "playlist", "mixer", "options")
+
+_LOST = (OSError, MPDError, ValueError)
+"""All that python-mpd2 raises: a socket's timeout is an OSError, an answer it cannot decode a ValueError."""
+
+
+class _Look:
+    """In the queue: there is news, ask for the status."""
+
+
+class _Wire:
+    """One connection to MPD, with a way to cut it from another thread."""
+
+    def __init__(self, config: MpdConfig, password: str | None) -> None:
+        self._config = config
+        self._password = password
+        self._lock = threading.Lock()
+        self._cut = False
+        self._socket: socket.socket | None = None
+        self.client: Any = MPDClient()
+        self.client.timeout = config.timeout_seconds
+
+    def connect(self) -> None:
+        """Connect and log in; OSError or MPDError when that fails."""
+        self.client.connect(self._config.host, self._config.port)
+        with self._lock:
+            self._socket = socket.socket(fileno=os.dup(self.client.fileno()))
+            if self._cut:
+                raise OSError("closed")
+        if self._password:
+            self.client.password(self._password)
+
+    def disconnect(self) -> None:
+        """After an error a client is of no use until this was called."""
+        with self._lock:
+            if self._socket:
+                self._socket.close()
+            self._socket = None
+        with suppress(*_LOST):
+            self.client.disconnect()
+
+    def cut(self, for_good: bool = False) -> None:
+        """End the connection from another thread, at once: whoever waits for an answer gets an error."""
+        with self._lock:
+            self._cut = self._cut or for_good
+            if self._socket:
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class MpdPlayer:
+    """ports.Player on a Music Player Daemon, which may come and go as it likes.
+
+    The commanding thread owns the truth: it alone posts the player's news. The listening thread sits in MPD's `idle`
+    and only rings. A quiet commanding connection is checked every half timeout, so a frozen MPD is found within one and
+    a half.
+    `beat` is called about once a second, and after at most a timeout and LONGEST_DELAY_SECONDS when MPD is not well.
+    """
+
+    def __init__(self, config: MpdConfig, post: Post, clock: Clock, beat: Beat | None = None) -> None:
+        password = credential(config.password_credential)
+        if password and flaw_in(password):
+            raise SetupError(f"mpd.password_credential: {config.password_credential}: not one line of text")
+        self._config = config
+        self._post = post
+        self._clock = clock
+        self._beat = beat or (lambda: None)
+        self._name = config.host if config.host.startswith(("/", "@")) else f"{config.host}:{config.port}"
+        self._commands = _Wire(config, password)
+        self._news = _Wire(config, password)
+        self._news.client.idletimeout = None
+        self._queue: queue.Queue[PlayerAction | _Look] = queue.Queue(MOST_WAITING)
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._connected = False
+        self._lost_detail = ""
+        """Why MPD is not there, as it was posted; empty before the first loss and while connected."""
+        self._listening = threading.Event()
+        self._error_seen = ""
+        self._updates_asked: set[str] = set()
+        self._threads = (
+            threading.Thread(target=self._command_for_ever, name="mpd-commands", daemon=True),
+            threading.Thread(target=self._listen_for_ever, name="mpd-news", daemon=True),
+        )
+
+    def start(self) -> None:
+        """Start connecting, for ever; returns at once."""
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, action: PlayerAction) -> None:
+        """Have it done soon, in order; returns at once. Dropped with a PlayerLost when there is no connection."""
+        with self._lock:
+            connected = self._connected
+            if connected:
+                try:
+                    self._queue.put_nowait(action)
+                    return
+                except queue.Full:
+                    pass
+        if connected:
+            self._refuse("MPD is too slow: this was left out", _uri_of(action))
+        else:
+            self._post(PlayerLost(self._lost_detail or f"MPD at {self._name}: not connected yet", self._clock()))
+
+    def close(self) -> None:
+        """Disconnect and end the threads; the music plays on."""
+        self._closing.set()
+        self._ring()
+        self._commands.cut(for_good=True)
+        self._news.cut(for_good=True)
+        for thread in self._threads:
+            if thread.ident:
+                thread.join(CLOSE_SECONDS)
+
+    # The commanding thread
+
+    def _command_for_ever(self) -> None:
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, Random())
+        while not self._closing.is_set():
+            try:
+                self._commands.connect()
+                self._look()
+                backoff.reset()
+                self._serve()
+            except _LOST as error:
+                self._lose(error)
+            finally:
+                self._commands.disconnect()
+            self._beat()
+            self._closing.wait(backoff.next_delay())
+
+    def _serve(self) -> None:
+        """Do what is asked, in order, and tell how things are after each; check the connection in quiet times."""
+        quiet_since = self._clock()
+        while not self._closing.is_set():
+            self._beat()
+            try:
+                task = self._queue.get(timeout=min(BEAT_SECONDS, self._config.timeout_seconds / 2))
+            except queue.Empty:
+                if self._clock() - quiet_since < self._config.timeout_seconds / 2:
+                    continue
+                self._check()
+            else:
+                self._do(task)
+            quiet_since = self._clock()
+
+    def _check(self) -> None:
+        """MPD must answer; without the listening connection its status is asked for, too."""
+        if self._listening.is_set():
+            self._commands.client.ping()
+        else:
+            self._look()
+
+    def _do(self, task: PlayerAction | _Look) -> None:
+        if isinstance(task, _Look):
+            if self._queue.empty():
+                self._look()
+            return
+        uri = _uri_of(task)
+        flaw = flaw_in(uri)
+        if flaw:
+            self._refuse(f"{cleaned(uri)}: {flaw}", uri)
+            return
+        try:
+            self._tell(task)
+        except CommandError as error:
+            self._refuse(self._reason(error, uri), uri)
+        self._look()
+
+    def _tell(self, action: PlayerAction) -> None:
+        client = self._commands.client
+        match action:
+            case Enqueue(uri, start):
+                song_id = client.addid(uri)
+                if start:
+                    client.playid(song_id)
+            case Remove(song_id):
+                _remove(client, song_id)
+            case Resume():
+                client.play()
+            case Pause():
+                client.pause(1)
+            case SkipNext():
+                client.next()
+            case ChangeVolume(percent):
+                client.setvol(percent)
+
+    def _reason(self, error: CommandError, uri: str) -> str:
+        """What MPD did not like; a song it does not know makes it look for that song, once."""
+        reason = _spoken(error)
+        if not uri or error.errno is not FailureResponseCode.NO_EXIST:
+            return f"{uri}: {reason}" if uri else f"MPD refused: {reason}"
+        if uri in self._updates_asked:
+            return f"{uri}: MPD does not know it ({reason})"
+        self._updates_asked.add(uri)
+        try:
+            self._commands.client.update(uri)
+        except CommandError as refusal:
+            return f"{uri}: MPD does not know it and would not look for it ({_spoken(refusal)})"
+        return f"{uri}: MPD does not know it ({reason}); it was asked to update its database"
+
+    def _look(self) -> None:
+        """Ask how things are and post it, and any song that could not be played."""
+        status, error = self._read_status()
+        self._found()
+        if error and error != self._error_seen:
+            self._refuse(error, _uri_in(error, status))
+        self._error_seen = error
+        self._post(PlayerChanged(status, status.at_seconds))
+
+    def _read_status(self) -> tuple[PlayerStatus, str]:
+        """MPD's status in our words, and the error it shows (of a song that could not be played), or empty."""
+        client = self._commands.client
+        client.command_list_ok_begin()
+        client.status()
+        client.currentsong()
+        said, current = client.command_list_end()
+        at_seconds = self._clock()
+        try:
+            upcoming = _upcoming(client, said)
+        except CommandError as error:
+            if error.errno not in (FailureResponseCode.ARG, FailureResponseCode.NO_EXIST):
+                raise
+            upcoming = []  # the queue was changed between the two questions: its bell is about to ring
+        return _status(said, current, upcoming, at_seconds), cleaned(_one(said.get("error")))
+
+    def _found(self) -> None:
+        with self._lock:
+            news, self._connected, self._lost_detail = not self._connected, True, ""
+        if news:
+            log.info("MPD at %s: connected (protocol %s)", self._name, self._commands.client.mpd_version)
+
+    def _lose(self, error: Exception) -> None:
+        """Tell it once per loss, and drop what was asked: nobody wants it done minutes later."""
+        if self._closing.is_set():
+            return
+        with self._lock:
+            first = self._connected or not self._lost_detail
+            self._connected = False
+            if first:
+                self._lost_detail = f"MPD at {self._name}: {_why_lost(error)}; trying again"
+            with suppress(queue.Empty):
+                while True:
+                    self._queue.get_nowait()
+        self._error_seen = ""
+        self._news.cut()
+        if first:
+            log.warning("%s", self._lost_detail)
+            self._post(PlayerLost(self._lost_detail, self._clock()))
+
+    def _refuse(self, detail: str, uri: str) -> None:
+        self._post(PlayerRefused(detail, uri, self._clock()))
+
+    # The listening thread
+
+    def _listen_for_ever(self) -> None:
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, Random())
+        while not self._closing.is_set():
+            try:
+                self._news.connect()
+                self._listening.set()
+                while not self._closing.is_set():
+                    self._ring()
+                    self._news.client.idle(*NEWS)
+                    backoff.reset()
+            except _LOST as error:
+                log.debug("MPD at %s: no news any more: %s", self._name, error)
+            finally:
+                self._listening.clear()
+                self._news.disconnect()
+            self._ring()
+            self._closing.wait(backoff.next_delay())
+
+    def _ring(self) -> None:
+        """A full queue needs no bell: the status is asked for after each action anyway."""
+        with suppress(queue.Full):
+            self._queue.put_nowait(_Look())
+
+
+def _remove(client: Any, song_id: int) -> None:
+    try:
+        client.deleteid(song_id)
+    except CommandError as error:
+        if error.errno is not FailureResponseCode.NO_EXIST:
+            raise
+
+
+def _upcoming(client: Any, said: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """The songs that follow, never the whole queue; with random on, only the next one is certain."""
+    if said.get("random") == "1" and said.get("state") != PlayState.STOP.value:
+        return list(client.playlistid(said["nextsongid"])) if "nextsongid" in said else []
+    first = 0 if said.get("state") == PlayState.STOP.value else int(said.get("song", -1)) + 1
+    return list(client.playlistinfo((first, first + UPCOMING_SONGS)))
+
+
+def _status(
+    said: Mapping[str, str], current: Mapping[str, Any], upcoming: Iterable[Mapping[str, Any]], at_seconds: float
+) -> PlayerStatus:
+    state = PlayState(said.get("state", "stop"))
+    volume = int(said.get("volume", -1))
+    return PlayerStatus(
+        state=state,
+        song=_song(current) if current and state is not PlayState.STOP else None,
+        upcoming=tuple(_song(song) for song in upcoming),
+        elapsed_seconds=float(said.get("elapsed", 0.0)),
+        at_seconds=at_seconds,
+        volume_percent=volume if volume >= 0 else None,
+    )
+
+
+def _song(said: Mapping[str, Any]) -> QueuedSong:
+    uri = _one(said.get("file"))
+    stem = uri.rpartition("/")[2].rpartition(".")[0]
+    return QueuedSong(
+        song_id=int(said.get("id", -1)),
+        uri=uri,
+        title=cleaned(_one(said.get("title")) or _one(said.get("name")) or stem or uri),
+        artist=cleaned(_one(said.get("artist"))),
+        album=cleaned(_one(said.get("album"))),
+        duration_seconds=float(_one(said.get("duration")) or _one(said.get("time")) or 0.0),
+    )
+
+
+def _one(value: str | list[str] | None) -> str:
+    """A tag that may be there several times, or not at all."""
+    return ", ".join(value) if isinstance(value, list) else value or ""
+
+
+def _uri_of(action: PlayerAction) -> str:
+    return action.uri if isinstance(action, Enqueue) else ""
+
+
+def _uri_in(error: str, status: PlayerStatus) -> str:
+    """The song that an error of MPD is about: it quotes the uri."""
+    songs = (*((status.song,) if status.song else ()), *status.upcoming)
+    return next((song.uri for song in songs if song.uri and song.uri in error), "")
+
+
+def _spoken(error: CommandError) -> str:
+    """MPD's words without its protocol around them."""
+    return cleaned(error.msg or str(error))
+
+
+def _why_lost(error: Exception) -> str:
+    if isinstance(error, CommandError):
+        rights = (FailureResponseCode.PASSWORD, FailureResponseCode.PERMISSION)
+        hint = "; set mpd.password_credential" if error.errno in rights else ""
+        return _spoken(error) + hint
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+        return f"{(error.strerror or str(error)).lower()} (is MPD running?)"
+    return cleaned(str(error)).lower() or type(error).__name__
