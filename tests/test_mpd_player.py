@@ -1,0 +1,304 @@
+"""The player against a real MPD: it commands, tells what happens, and outlives every trouble MPD can have."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from device.adapters.mpd_player import MpdPlayer
+from device.config import MpdConfig
+from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused
+from device.domain.player import ChangeVolume, Enqueue, Pause, PlayState, Remove, Resume, SkipNext
+from device.errors import SetupError
+from tests.mpd_server import MpdServer, mpd_server, needs_mpd, wait_until, write_tone
+
+__all__ = ["mpd_server"]
+
+
+class Listener:
+    """Keeps what the player posts."""
+
+    def __init__(self) -> None:
+        self.events = []
+
+    def __call__(self, event) -> None:
+        self.events.append(event)
+
+    def all(self, kind):
+        return [event for event in list(self.events) if isinstance(event, kind)]
+
+    @property
+    def status(self):
+        changed = self.all(PlayerChanged)
+        return changed[-1].status if changed else None
+
+    def wait_for_status(self, condition, what):
+        return wait_until(lambda: self.status is not None and condition(self.status) and self.status, what)
+
+    def wait_for(self, kind, count=1):
+        return wait_until(lambda: self.all(kind)[count - 1 :], f"{count} {kind.__name__}: {self.events}")[0]
+
+
+@pytest.fixture
+def heard():
+    return Listener()
+
+
+@pytest.fixture
+def play(heard):
+    """Starts players and closes them."""
+    players = []
+
+    def start(server: MpdServer, **changes) -> MpdPlayer:
+        config = MpdConfig(**({"port": server.port, "timeout_seconds": 2.0} | changes))
+        players.append(MpdPlayer(config, heard, time.monotonic))
+        players[-1].start()
+        return players[-1]
+
+    yield start
+    for player in players:
+        player.close()
+
+
+def with_songs(server: MpdServer, *names: str) -> MpdServer:
+    for number, name in enumerate(names):
+        write_tone(server.music / name, seconds=20, pitch_hz=200 + 50 * number)
+    server.update()
+    return server
+
+
+def connected(play, heard, server, **changes) -> MpdPlayer:
+    player = play(server, **changes)
+    heard.wait_for(PlayerChanged)
+    return player
+
+
+def test_a_queued_song_plays_and_the_next_one_follows_it(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav", "b.flac"))
+    player.submit(Enqueue("a.wav", start=True))
+    player.submit(Enqueue("b.flac"))
+    status = heard.wait_for_status(lambda s: s.song and s.upcoming, "a song and one behind it")
+    assert (status.state, status.song.uri, status.song.title) == (PlayState.PLAY, "a.wav", "a")
+    assert [song.uri for song in status.upcoming] == ["b.flac"]
+    assert status.song.duration_seconds == pytest.approx(20, abs=0.1)
+    with mpd_server.client() as client:
+        assert client.status()["state"] == "play"
+        assert [song["file"] for song in client.playlistinfo()] == ["a.wav", "b.flac"]
+
+
+def test_pause_resume_next_volume_and_remove_reach_mpd(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav", "b.ogg", "c.wav"))
+    player.submit(Enqueue("a.wav", start=True))
+    player.submit(Enqueue("b.ogg"))
+    player.submit(Enqueue("c.wav"))
+    player.submit(Pause())
+    heard.wait_for_status(lambda s: s.state is PlayState.PAUSE and len(s.upcoming) == 2, "pause")
+    player.submit(Resume())
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "play")
+    player.submit(ChangeVolume(37))
+    heard.wait_for_status(lambda s: s.volume_percent == 37, "the volume")
+    player.submit(SkipNext())
+    status = heard.wait_for_status(lambda s: s.song and s.song.uri == "b.ogg" and s.upcoming, "the next song")
+    gone = status.upcoming[0].song_id
+    player.submit(Remove(gone))
+    player.submit(Remove(gone))
+    heard.wait_for_status(lambda s: not s.upcoming, "the removed song to go")
+    with mpd_server.client() as client:
+        assert client.status()["volume"] == "37"
+        assert client.currentsong()["file"] == "b.ogg"
+    assert heard.all(PlayerRefused) == []
+
+
+def test_what_another_client_does_is_told(mpd_server, play, heard):
+    connected(play, heard, with_songs(mpd_server, "a.wav"))
+    wait_until(lambda: len(heard.all(PlayerChanged)) >= 2, "the listening connection")
+    with mpd_server.client() as client:
+        client.add("a.wav")
+        client.play()
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY and s.song.uri == "a.wav", "another client's play")
+
+
+def test_with_random_on_only_the_next_song_is_told(mpd_server, play, heard):
+    names = [f"{number}.wav" for number in range(8)]
+    connected(play, heard, with_songs(mpd_server, *names))
+    with mpd_server.client() as client:
+        client.random(1)
+        for name in names:
+            client.add(name)
+        client.play(3)
+        following = wait_until(lambda: client.status().get("nextsongid"), "MPD to know the next song")
+    status = heard.wait_for_status(lambda s: s.song and s.upcoming and len(s.upcoming) == 1, "the next song")
+    assert status.upcoming[0].song_id == int(following)
+
+
+def test_at_most_five_following_songs_are_told_and_none_of_those_behind(mpd_server, play, heard):
+    names = [f"{number}.wav" for number in range(8)]
+    connected(play, heard, with_songs(mpd_server, *names))
+    with mpd_server.client() as client:
+        for name in names:
+            client.add(name)
+        client.play(1)
+    status = heard.wait_for_status(lambda s: s.song and s.song.uri == "1.wav", "the second song")
+    assert [song.uri for song in status.upcoming] == names[2:7]
+    with mpd_server.client() as client:
+        client.stop()
+    status = heard.wait_for_status(lambda s: s.state is PlayState.STOP, "the stop")
+    assert (status.song, [song.uri for song in status.upcoming]) == (None, names[:5])
+
+
+def test_nothing_a_person_set_is_changed_on_connecting(mpd_server, play, heard):
+    with_songs(mpd_server, "a.wav")
+    with mpd_server.client() as client:
+        client.consume(1)
+        client.crossfade(4)
+        client.setvol(61)
+        before = client.status()
+        connected(play, heard, mpd_server)
+        after = client.status()
+    kept = ("consume", "random", "single", "repeat", "xfade", "volume", "playlist", "state")
+    assert [after.get(key) for key in kept] == [before.get(key) for key in kept]
+
+
+def test_killed_and_started_again_mpd_obeys_again(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav"))
+    mpd_server.kill()
+    lost = heard.wait_for(PlayerLost)
+    assert lost.detail.startswith(f"MPD at 127.0.0.1:{mpd_server.port}: ")
+    assert "\n" not in lost.detail
+    seen = len(heard.all(PlayerChanged))
+    mpd_server.start()
+    wait_until(lambda: len(heard.all(PlayerChanged)) > seen, "MPD to be found again")
+    assert len(heard.all(PlayerLost)) == 1, "told once per loss"
+    player.submit(Enqueue("a.wav", start=True))
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY and s.song.uri == "a.wav", "the song")
+
+
+def test_frozen_mpd_is_found_lost_without_being_asked_and_recovers(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav"), timeout_seconds=1.0)
+    mpd_server.freeze()
+    assert "no answer in time" in heard.wait_for(PlayerLost).detail
+    seen = len(heard.all(PlayerChanged))
+    mpd_server.thaw()
+    wait_until(lambda: len(heard.all(PlayerChanged)) > seen, "MPD to be found again")
+    player.submit(Enqueue("a.wav", start=True))
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "the song")
+
+
+def test_an_action_without_a_connection_is_dropped_and_said_so(tmp_path, play, heard):
+    needs_mpd()
+    server = MpdServer(tmp_path / "mpd")
+    player = play(server)
+    heard.wait_for(PlayerLost)
+    player.submit(Pause())
+    lost = heard.wait_for(PlayerLost, count=2)
+    assert "refused" in lost.detail
+    server.start()
+    try:
+        heard.wait_for(PlayerChanged)
+    finally:
+        server.stop()
+
+
+def test_a_newline_in_a_uri_never_reaches_mpd(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav"))
+    with mpd_server.client() as client:
+        client.setvol(80)
+    player.submit(Enqueue('a.wav"\nsetvol "3', start=True))
+    refused = heard.wait_for(PlayerRefused)
+    assert "control character" in refused.detail and "\n" not in refused.detail
+    player.submit(Enqueue("a.wav", start=True))
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "the song")
+    with mpd_server.client() as client:
+        assert client.status()["volume"] == "80"
+
+
+def test_a_song_mpd_does_not_know_is_refused_and_looked_for_once(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav"))
+    write_tone(mpd_server.music / "new" / "late.wav")
+    player.submit(Enqueue("new/late.wav"))
+    refused = heard.wait_for(PlayerRefused)
+    assert refused.uri == "new/late.wav"
+    assert "update" in refused.detail
+    with mpd_server.client() as client:
+        wait_until(lambda: client.find("file", "new/late.wav"), "MPD to find the new song")
+    player.submit(Enqueue("new/late.wav", start=True))
+    heard.wait_for_status(lambda s: s.song and s.song.uri == "new/late.wav", "the new song")
+    for _ in range(2):
+        player.submit(Enqueue("nowhere.wav"))
+    assert "update" not in heard.wait_for(PlayerRefused, count=3).detail
+
+
+def test_a_song_whose_file_is_gone_is_refused_and_the_next_one_plays(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav", "gone.wav", "b.wav"))
+    (mpd_server.music / "gone.wav").unlink()
+    player.submit(Enqueue("gone.wav", start=True))
+    player.submit(Enqueue("b.wav"))
+    refused = heard.wait_for(PlayerRefused)
+    assert refused.uri == "gone.wav"
+    player.submit(Enqueue("a.wav", start=True))
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY and s.song.uri == "a.wav", "a song that is there")
+
+
+def test_mpds_socket_and_password_work(tmp_path, play, heard, monkeypatch):
+    needs_mpd()
+    server = MpdServer(tmp_path / "mpd", password="open sesame")
+    server.start()
+    try:
+        credentials = tmp_path / "credentials"
+        credentials.mkdir()
+        (credentials / "mpd").write_text("open sesame\n")
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+        with_songs(server, "a.wav")
+        player = connected(play, heard, server, host=str(server.socket_path), password_credential="mpd")
+        player.submit(Enqueue("a.wav", start=True))
+        heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "the song")
+    finally:
+        server.stop()
+
+
+def test_a_missing_password_is_said_so(tmp_path, play, heard):
+    needs_mpd()
+    server = MpdServer(tmp_path / "mpd", password="open sesame")
+    server.start()
+    try:
+        play(server)
+        assert "mpd.password_credential" in heard.wait_for(PlayerLost).detail
+    finally:
+        server.stop()
+
+
+def test_a_password_of_two_lines_is_a_wrong_set_up(tmp_path, monkeypatch):
+    (tmp_path / "mpd").write_text("one\ntwo")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    with pytest.raises(SetupError, match="one line"):
+        MpdPlayer(MpdConfig(password_credential="mpd"), print, time.monotonic)
+
+
+def test_closing_ends_the_threads_and_the_music_plays_on(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav"))
+    player.submit(Enqueue("a.wav", start=True))
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "the song")
+    player.close()
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("mpd-")]
+    assert heard.all(PlayerLost) == []
+    with mpd_server.client() as client:
+        assert client.status()["state"] == "play"
+
+
+def test_the_loop_beats_with_and_without_mpd(mpd_server, heard):
+    beats = []
+    config = MpdConfig(port=mpd_server.port, timeout_seconds=1.0)
+    player = MpdPlayer(config, heard, time.monotonic, beat=lambda: beats.append(Path))
+    player.start()
+    try:
+        heard.wait_for(PlayerChanged)
+        wait_until(lambda: len(beats) >= 2, "beats while connected")
+        mpd_server.kill()
+        heard.wait_for(PlayerLost)
+        seen = len(beats)
+        wait_until(lambda: len(beats) >= seen + 2, "beats while lost")
+    finally:
+        player.close()
