@@ -25,11 +25,9 @@ EXIT_INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 good, 1 not good, 78 wrong set-up, 130 stopped by Ctrl-C."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if options.verbose else logging.INFO,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for ours in ("device", "web_ui"):
+        logging.getLogger(ours).setLevel(logging.DEBUG if options.verbose else logging.INFO)
     try:
         return int(options.command(options))
     except MoodifyError as error:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
 from device.domain.brain import BrainSettings, Effect, RecordPlay, RecordRating, State, handle, wishes_of
-from device.domain.events import Asked, Command, Event, SwitchSense, Tick
+from device.domain.events import Asked, Command, Event, SenseState, SwitchSense, Tick
 from device.domain.picture import picture
 from device.domain.reading import Modality
 from device.domain.snapshot import Snapshot
 from device.ports import Beat, Clock, Diary, Herald, Memory, Player, SenseSwitch
+
+log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 LIVELY_SECONDS = 0.5
@@ -127,11 +130,28 @@ class Conductor:
         too_soon = new.at_seconds - old.at_seconds < LIVELY_SECONDS
         if too_soon and _essence(new) == _essence(old):
             return
+        _tell_the_log(old, new)
         with self._changed:
             self._snapshot = new
             self._changed.notify_all()
         if self._herald:
             self._herald.publish(new)
+
+
+def _tell_the_log(old: Snapshot, new: Snapshot) -> None:
+    """What a person would care about, when it changes; never what the senses make of anyone."""
+    for before, after in zip(old.senses, new.senses, strict=True):
+        if (before.state, before.detail) != (after.state, after.detail):
+            level = logging.WARNING if after.state is SenseState.LOST else logging.INFO
+            log.log(level, "%s: %s %s", after.modality.value, after.state.value, after.detail)
+    for name, was, now, detail in (
+        ("player", old.player.connected, new.player.connected, new.player.detail),
+        ("broker", old.broker_connected, new.broker_connected, new.broker_detail),
+    ):
+        if was != now:
+            log.log(logging.INFO if now else logging.WARNING, "%s: %s %s", name, "connected" if now else "lost", detail)
+    if old.catalogue_detail != new.catalogue_detail:
+        log.info("music: %d tracks; %s", new.track_count, new.catalogue_detail or "all well")
 
 
 def _essence(snapshot: Snapshot) -> Snapshot:

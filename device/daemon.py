@@ -29,7 +29,7 @@ from device.domain.player import PlayState
 from device.domain.programme import Programme
 from device.domain.reading import Modality
 from device.domain.selection import Play
-from device.errors import SetupError
+from device.errors import PeripheralError, SetupError
 from device.librarian import Librarian
 from device.ports import Camera, Microphone
 from device.senses import build_ears, build_eyes
@@ -51,11 +51,19 @@ class CatalogueDiary:
 
     def record_play(self, play: Play) -> None:
         """A song began, now."""
-        self._catalogue.add_play(play.uri, play.artist, play.album, time.time())
+        _or_say(lambda: self._catalogue.add_play(play.uri, play.artist, play.album, time.time()))
 
     def record_rating(self, uri: str, liked: bool) -> None:
         """A person likes or dislikes a song, now."""
-        self._catalogue.add_feedback(uri, liked, time.time())
+        _or_say(lambda: self._catalogue.add_feedback(uri, liked, time.time()))
+
+
+def _or_say(write: Callable[[], None]) -> None:
+    """A full or broken disk costs the note, not the music."""
+    try:
+        write()
+    except PeripheralError as error:
+        log.warning("%s", error)
 
 
 def run(config: Config, scene: Scene | None = None, announce: Callable[[str], None] = print) -> int:
