@@ -1,0 +1,307 @@
+"""The ears: when they read, how far they trust it, and that the speaker's own music is not a person's mood."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device.adapters.speech_silero import SileroSpeechGate
+from device.domain.reading import Modality, Posterior, Reading
+from device.ports import SAMPLE_RATE_HZ, Chunk
+from device.sensing.ears import Ears
+from device.sensing.logmel import LogMelSpec
+from device.sensing.own_music import LAG_SECONDS, Reference, echo_share
+from tests.sounds import in_room, music, needs_espeak, noise, rms, speech_of
+
+SPEC = LogMelSpec(mean=(-40.0,) * 64, std=(15.0,) * 64)
+HAPPY = Posterior((0.02, 0.02, 0.02, 0.88, 0.02, 0.02, 0.02))
+WINDOW = SPEC.window_samples
+
+
+class LoudIsSpeech:
+    """A gate that takes every loud sample for speech."""
+
+    def __init__(self) -> None:
+        self.heard_samples = 0
+
+    def speech_probability(self, samples: np.ndarray) -> float:
+        self.heard_samples += len(samples)
+        return float(np.mean(np.abs(samples) > 0.01))
+
+
+class Happy:
+    """A classifier that knows one answer, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.inputs: list[np.ndarray] = []
+
+    def classify(self, model_input: np.ndarray) -> Posterior:
+        self.inputs.append(model_input)
+        return HAPPY
+
+
+def ears_with(playing: bool = False, reference: Reference | None = None, gate=None, hop_seconds: float = 1.0) -> Ears:
+    return Ears(gate or LoudIsSpeech(), Happy(), SPEC, hop_seconds, 0.2, lambda: playing, reference)
+
+
+def hear(ears: Ears, sound: np.ndarray, begin_seconds: float = 100.0, chunk_seconds: float = 0.1) -> list[Reading]:
+    step = round(chunk_seconds * SAMPLE_RATE_HZ)
+    readings = []
+    for end in range(step, len(sound) + 1, step):
+        reading = ears.hear(Chunk(sound[end - step : end], begin_seconds + end / SAMPLE_RATE_HZ))
+        readings += [reading] if reading else []
+    return readings
+
+
+def voice(seconds: float, level: float = 0.1) -> np.ndarray:
+    """Noise that comes and goes like syllables: loud five times a second, with pauses of 40 dB less."""
+    sound = noise(seconds, level, seed=2)
+    at = np.arange(len(sound)) / SAMPLE_RATE_HZ
+    return (sound * np.where(at % 0.2 < 0.15, 1.0, 0.01)).astype(np.float32)
+
+
+def test_one_reading_a_hop_while_somebody_speaks() -> None:
+    readings = hear(ears_with(), voice(6.0))
+    assert [reading.at_seconds for reading in readings] == pytest.approx([101, 102, 103, 104, 105, 106])
+    assert {reading.modality for reading in readings} == {Modality.VOICE}
+    assert readings[0].posterior == HAPPY
+
+
+def test_a_burst_longer_than_a_hop_gives_one_reading_at_its_end() -> None:
+    readings = hear(ears_with(), voice(6.0), chunk_seconds=2.0)
+    assert [reading.at_seconds for reading in readings] == pytest.approx([102, 104, 106])
+
+
+def test_the_model_gets_what_its_card_says() -> None:
+    classifier = Happy()
+    hear(Ears(LoudIsSpeech(), classifier, SPEC, 1.0, 0.2, lambda: False), voice(1.0))
+    assert [one.shape for one in classifier.inputs] == [(SPEC.frames, SPEC.bands)]
+
+
+def test_silence_gives_no_reading() -> None:
+    assert hear(ears_with(), noise(6.0, 0.0003)) == []
+
+
+def test_too_little_speech_gives_no_reading() -> None:
+    sound = np.concatenate([noise(2.7, 0.0003), voice(0.3)])
+    assert hear(ears_with(), sound) == []
+
+
+def test_an_utterance_that_has_been_read_is_not_read_again() -> None:
+    readings = hear(ears_with(), np.concatenate([voice(1.9), noise(6.1, 0.0003)]))
+    assert [reading.at_seconds for reading in readings] == pytest.approx([101, 102])
+
+
+def test_no_sound_older_than_the_window_is_kept() -> None:
+    ears = ears_with()
+    hear(ears, voice(20.0))
+    kept = [value for value in vars(ears).values() if isinstance(value, np.ndarray)]
+    assert sum(map(len, kept)) <= WINDOW
+
+
+def test_every_sound_passes_the_gate_once() -> None:
+    gate = LoudIsSpeech()
+    hear(ears_with(gate=gate), voice(10.0))
+    assert gate.heard_samples == 10 * SAMPLE_RATE_HZ
+
+
+def test_a_jump_in_time_begins_a_new_window() -> None:
+    ears = ears_with()
+    hear(ears, voice(2.9), begin_seconds=100.0)
+    assert hear(ears, noise(1.0, 0.0003), begin_seconds=200.0) == []
+    assert hear(ears, voice(1.0), begin_seconds=201.0)[0].quality > 0.5
+
+
+def test_clear_speech_has_full_quality_and_no_note() -> None:
+    reading = hear(ears_with(), voice(3.0))[-1]
+    assert reading.quality == pytest.approx(1.0, abs=0.05)
+    assert reading.note == ""
+
+
+@pytest.mark.parametrize(
+    ("sound", "note"),
+    [
+        pytest.param(voice(3.0, 0.1) + noise(3.0, 0.04), "noise", id="noise"),
+        pytest.param(np.clip(voice(3.0, 2.0), -1, 1), "clipped", id="clipped"),
+        pytest.param(np.concatenate([noise(2.1, 0.0005), voice(0.9)]), "little speech", id="little"),
+    ],
+)
+def test_the_worst_fault_of_the_sound_is_noted(sound: np.ndarray, note: str) -> None:
+    reading = hear(ears_with(), sound)[-1]
+    assert reading.note == note
+    assert reading.quality < 0.8
+
+
+def test_faint_speech_is_noted() -> None:
+    class AllIsSpeech:
+        def speech_probability(self, samples: np.ndarray) -> float:
+            return 1.0
+
+    reading = hear(ears_with(gate=AllIsSpeech()), voice(3.0, 0.002))[-1]
+    assert reading.note == "faint"
+    assert reading.quality < 0.8
+
+
+# --- the speaker's own music ---
+
+
+def echo_in(sound: np.ndarray, reverberation_seconds: float = 0.4, delay_seconds: float = 0.08) -> np.ndarray:
+    return in_room(sound, reverberation_seconds, delay_seconds, seed=1)
+
+
+def newest(sound: np.ndarray, seconds: float) -> np.ndarray:
+    return sound[-round(seconds * SAMPLE_RATE_HZ) :]
+
+
+def share_of(played: np.ndarray, heard: np.ndarray) -> float:
+    return echo_share(newest(played, 3.0 + LAG_SECONDS), newest(heard, 3.0).astype(np.float32))
+
+
+@pytest.mark.parametrize("reverberation_seconds", [0.2, 0.4, 0.6])
+@pytest.mark.parametrize("delay_seconds", [0.0, 0.08, 0.5])
+def test_music_alone_is_the_speakers_own(reverberation_seconds: float, delay_seconds: float) -> None:
+    played = music(6.0, seed=3)
+    heard = echo_in(played, reverberation_seconds, delay_seconds) + noise(6.0, 0.0003)
+    assert share_of(played, heard) > 0.8
+
+
+def test_a_reference_that_comes_late_is_aligned_too() -> None:
+    played = music(6.0, seed=3)
+    late = played[: -round(0.2 * SAMPLE_RATE_HZ)]
+    assert share_of(late, echo_in(played, delay_seconds=0.0)) > 0.8
+
+
+@needs_espeak
+def test_speech_alone_is_not_the_speakers_own() -> None:
+    assert share_of(music(6.0, seed=3), in_room(speech_of(6.0), 0.4, 0.0, seed=9)) < 0.1
+
+
+def test_other_music_than_what_is_played_is_not_the_speakers_own() -> None:
+    assert share_of(music(6.0, seed=3), echo_in(music(6.0, seed=8))) < 0.3
+
+
+@needs_espeak
+@pytest.mark.parametrize(("speech_db", "share"), [(-10, 0.91), (0, 0.5), (10, 0.09), (20, 0.01)])
+def test_the_share_is_that_of_the_musics_energy(speech_db: float, share: float) -> None:
+    played = music(6.0, seed=3)
+    echo, speech = echo_in(played), in_room(speech_of(6.0), 0.4, 0.0, seed=9)
+    speech *= rms(newest(echo, 3.0)) / rms(newest(speech, 3.0)) * 10 ** (speech_db / 20)
+    assert share_of(played, echo + speech) == pytest.approx(share, abs=0.12)
+
+
+@pytest.mark.parametrize("silent", ["reference", "microphone", "too short"])
+def test_where_nothing_can_be_said_no_share_is_claimed(silent: str) -> None:
+    played = music(6.0, seed=3)
+    nothing = np.zeros_like(played)
+    if silent == "too short":
+        assert echo_share(played, played[-4000:]) == 0.0
+    else:
+        assert share_of(nothing, played) == 0.0 if silent == "reference" else share_of(played, nothing) == 0.0
+
+
+def pcm(sound: np.ndarray) -> bytes:
+    return (sound * 32767).astype("<i2").tobytes()
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    path = tmp_path / "moodify.fifo"
+    os.mkfifo(path)
+    return path
+
+
+def play_and_hear(ears: Ears, played: np.ndarray, heard: np.ndarray, writer: int) -> list[Reading]:
+    """Write the music into the fifo as MPD does while the ears hear the room."""
+    step, readings = 1600, []
+    for end in range(step, len(heard) + 1, step):
+        os.write(writer, pcm(played[end - step : end]))
+        reading = ears.hear(Chunk(heard[end - step : end].astype(np.float32), 100.0 + end / SAMPLE_RATE_HZ))
+        readings += [reading] if reading else []
+    return readings
+
+
+@pytest.fixture
+def reference(fifo: Path):
+    reference = Reference(fifo, kept_seconds=5.0)
+    reference.listen(100.0)
+    writer = os.open(fifo, os.O_WRONLY)
+    yield reference, writer
+    os.close(writer)
+    reference.close()
+
+
+def test_the_speakers_own_song_has_no_say(reference) -> None:
+    source, writer = reference
+    played = music(5.0, seed=3)
+    readings = play_and_hear(ears_with(True, source), played, 2 * echo_in(played), writer)
+    assert readings[-1].note == "own music"
+    assert readings[-1].quality < 0.15
+
+
+@needs_espeak
+def test_a_person_over_the_song_is_heard(reference) -> None:
+    source, writer = reference
+    played = music(5.0, seed=3)
+    heard = 0.1 * echo_in(played) + 2 * in_room(speech_of(5.0), 0.2, 0.0, seed=9)
+    readings = play_and_hear(ears_with(True, source, SileroSpeechGate()), played, heard, writer)
+    assert readings[-1].quality > 0.6
+    assert readings[-1].note != "own music"
+
+
+def test_music_without_a_reference_halves_the_trust_unless_the_speech_stands_out() -> None:
+    spoken_in_music = voice(3.0) + noise(3.0, 0.008)
+    reading = hear(ears_with(playing=True), spoken_in_music)[-1]
+    assert reading.note == "own music"
+    assert reading.quality == pytest.approx(0.5 * hear(ears_with(playing=False), spoken_in_music)[-1].quality, abs=0.01)
+    assert hear(ears_with(playing=True), voice(3.0))[-1].quality > 0.9
+
+
+def test_a_fifo_that_is_not_there_is_no_reference(tmp_path: Path) -> None:
+    reference = Reference(tmp_path / "none", 5.0)
+    reference.listen(1.0)
+    assert reference.latest(1.0) is None
+    (tmp_path / "none").write_bytes(b"a plain file")
+    reference.listen(2.0)
+    assert reference.latest(1.0) is None
+
+
+def test_a_fifo_that_nobody_writes_to_is_silence_and_holds_nobody_up(fifo: Path) -> None:
+    reference = Reference(fifo, 2.0)
+    began = time.monotonic()
+    for second in range(5):
+        reference.listen(float(second))
+    assert time.monotonic() - began < 10
+    assert not np.any(reference.latest(2.0))
+    reference.close()
+
+
+def test_the_reference_keeps_its_place_in_time_over_a_pause(reference) -> None:
+    source, writer = reference
+    os.write(writer, pcm(np.full(SAMPLE_RATE_HZ, 0.5)))
+    source.listen(101.0)
+    source.listen(102.0)
+    os.write(writer, pcm(np.full(SAMPLE_RATE_HZ, 0.25)))
+    source.listen(103.0)
+    latest = source.latest(3.0)
+    middles = [float(latest[round((second + 0.5) * SAMPLE_RATE_HZ)]) for second in range(3)]
+    assert middles == pytest.approx([0.5, 0.0, 0.25], abs=0.001)
+
+
+def test_a_fifo_made_anew_is_read_again(fifo: Path) -> None:
+    reference = Reference(fifo, 1.0)
+    reference.listen(1.0)
+    fifo.unlink()
+    reference.listen(2.0)
+    assert reference.latest(1.0) is None
+    os.mkfifo(fifo)
+    reference.listen(3.0)
+    writer = os.open(fifo, os.O_WRONLY)
+    os.write(writer, pcm(np.full(SAMPLE_RATE_HZ, 0.5)))
+    reference.listen(4.0)
+    os.close(writer)
+    assert reference.latest(1.0).mean() == pytest.approx(0.5, abs=0.01)
+    reference.close()

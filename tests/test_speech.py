@@ -1,0 +1,49 @@
+"""The speech gate tells a voice from everything else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from device.adapters.speech_silero import SileroSpeechGate
+from tests.sounds import RATE_HZ, music, needs_espeak, noise, spoken
+
+
+@pytest.fixture(scope="module")
+def gate() -> SileroSpeechGate:
+    return SileroSpeechGate()
+
+
+@needs_espeak
+@pytest.mark.parametrize("gain", [1.0, 0.1, 0.03])
+def test_speech_passes_loud_or_soft(gate: SileroSpeechGate, gain: float) -> None:
+    assert gate.speech_probability(spoken("I am so happy to see you") * np.float32(gain)) > 0.6
+
+
+@needs_espeak
+def test_the_share_grows_with_the_speech_in_the_sound(gate: SileroSpeechGate) -> None:
+    words = spoken("good morning")
+    short, long = (np.pad(words, (0, extra)) for extra in (0, 3 * len(words)))
+    assert gate.speech_probability(long) == pytest.approx(gate.speech_probability(short) / 4, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        pytest.param(np.zeros(3 * RATE_HZ, dtype=np.float32), id="silence"),
+        pytest.param(noise(3.0, 0.1), id="noise"),
+        pytest.param((0.3 * np.sin(0.17 * np.arange(3 * RATE_HZ))).astype(np.float32), id="tone"),
+        pytest.param(music(3.0, seed=4), id="music"),
+        pytest.param(np.zeros(100, dtype=np.float32), id="less than a chunk"),
+    ],
+)
+def test_other_sounds_do_not_pass(gate: SileroSpeechGate, sound: np.ndarray) -> None:
+    assert gate.speech_probability(sound) < 0.1
+
+
+@needs_espeak
+def test_what_was_heard_before_does_not_matter(gate: SileroSpeechGate) -> None:
+    words = spoken("good morning")
+    alone = gate.speech_probability(words)
+    gate.speech_probability(noise(2.0, 0.3))
+    assert gate.speech_probability(words) == alone
