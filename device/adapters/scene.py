@@ -211,7 +211,9 @@ def load_scene(path: Path) -> Scene:
         expectations,
     )
     top.refuse_the_rest()
-    if not last_seconds <= scene.length_seconds or scene.length_seconds <= 0:
+    if not spans:
+        raise SetupError(f"{path}: no entries; add [[camera]] or [[microphone]] with from and to")
+    if scene.length_seconds < last_seconds:
         raise SetupError(f"{path}: length: {scene.length_seconds:g} s, but entries last until {last_seconds:g} s")
     return scene
 
