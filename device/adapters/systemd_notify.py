@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import os
 
-from systemd import daemon
+from systemd.daemon import notify
 
 MICROSECONDS = 1e-6
 
 
 def ready() -> None:
     """Everything that must run is running."""
-    daemon.notify("READY=1")
+    notify("READY=1")
 
 
 def watchdog() -> None:
     """All loops are alive."""
-    daemon.notify("WATCHDOG=1")
+    notify("WATCHDOG=1")
 
 
 def stopping() -> None:
     """The end has begun."""
-    daemon.notify("STOPPING=1")
+    notify("STOPPING=1")
 
 
 def status(text: str) -> None:
     """One line for `systemctl status`."""
-    daemon.notify(f"STATUS={' '.join(text.split())}")
+    notify(f"STATUS={' '.join(text.split())}")
 
 
 def watchdog_seconds() -> float | None:
