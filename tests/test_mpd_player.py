@@ -231,15 +231,31 @@ def test_a_song_mpd_does_not_know_is_refused_and_looked_for_once(mpd_server, pla
     assert "update" not in heard.wait_for(PlayerRefused, count=3).detail
 
 
-def test_a_song_whose_file_is_gone_is_refused_and_the_next_one_plays(mpd_server, play, heard):
-    player = connected(play, heard, with_songs(mpd_server, "a.wav", "gone.wav", "b.wav"))
+def test_a_song_that_cannot_begin_is_refused_once_and_leaves_the_queue(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav", "gone.wav"))
     (mpd_server.music / "gone.wav").unlink()
     player.submit(Enqueue("gone.wav", start=True))
-    player.submit(Enqueue("b.wav"))
-    refused = heard.wait_for(PlayerRefused)
-    assert refused.uri == "gone.wav"
+    assert heard.wait_for(PlayerRefused).uri == "gone.wav"
     player.submit(Enqueue("a.wav", start=True))
     heard.wait_for_status(lambda s: s.state is PlayState.PLAY and s.song.uri == "a.wav", "a song that is there")
+    with mpd_server.client() as client:
+        wait_until(lambda: [song["file"] for song in client.playlistinfo()] == ["a.wav"], "the song to leave the queue")
+    assert len(heard.all(PlayerRefused)) == 1
+
+
+def test_a_queued_song_whose_file_is_gone_is_refused_when_its_turn_comes(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "one.wav", "all one.wav", "b.wav"))
+    (mpd_server.music / "all one.wav").unlink()
+    player.submit(Enqueue("b.wav", start=True))
+    player.submit(Enqueue("all one.wav"))
+    player.submit(Enqueue("one.wav"))
+    heard.wait_for_status(lambda s: len(s.upcoming) == 2, "the queue")
+    player.submit(SkipNext())
+    assert heard.wait_for(PlayerRefused).uri == "all one.wav"
+    player.submit(Resume())
+    player.submit(SkipNext())
+    player.submit(Enqueue("b.wav", start=True))
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY and s.song.uri == "b.wav", "a song that is there")
 
 
 def test_mpds_socket_and_password_work(tmp_path, play, heard, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import re
 import socket
 import threading
 from collections.abc import Iterable, Mapping
@@ -40,6 +41,8 @@ LONGEST_DELAY_SECONDS = 5.0
 MOST_WAITING = 64
 """Actions that may wait while MPD is slow; more are refused."""
 UPCOMING_SONGS = 5
+OWN_SONGS = 100
+"""So many of the songs queued here are remembered as ours."""
 BEAT_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 NEWS = ("player", "playlist", "mixer", "options")
@@ -121,6 +124,11 @@ class MpdPlayer:
         """Why MPD is not there, as it was posted; empty before the first loss and while connected."""
         self._listening = threading.Event()
         self._error_seen = ""
+        """What went wrong with a song and was told: MPD shows it until another song plays."""
+        self._songs: tuple[QueuedSong, ...] = ()
+        """What the last status spoke of: an error is about one of these."""
+        self._own: dict[int, str] = {}
+        """Uris of what was queued here, by MPD's id."""
         self._updates_asked: set[str] = set()
         self._threads = (
             threading.Thread(target=self._command_for_ever, name="mpd-commands", daemon=True),
@@ -206,17 +214,24 @@ class MpdPlayer:
         if flaw:
             self._refuse(f"{cleaned(uri)}: {flaw}", uri)
             return
+        told = ""
         try:
             self._tell(task)
         except CommandError as error:
+            told = _spoken(error)
+            uri = uri or _uri_in(told, self._songs)
             self._refuse(self._reason(error, uri), uri)
-        self._look()
+            self._take_out(uri)
+        self._look(told)
 
     def _tell(self, action: PlayerAction) -> None:
         client = self._commands.client
         match action:
             case Enqueue(uri, start):
-                song_id = client.addid(uri)
+                song_id = int(client.addid(uri))
+                self._own[song_id] = uri
+                if len(self._own) > OWN_SONGS:
+                    del self._own[next(iter(self._own))]
                 if start:
                     client.playid(song_id)
             case Remove(song_id):
@@ -244,14 +259,22 @@ class MpdPlayer:
             return f"{uri}: MPD does not know it and would not look for it ({_spoken(refusal)})"
         return f"{uri}: MPD does not know it ({reason}); it was asked to update its database"
 
-    def _look(self) -> None:
-        """Ask how things are and post it, and any song that could not be played."""
+    def _look(self, told: str = "") -> None:
+        """Ask how things are and post it, and any song that could not be played unless `told` was just that."""
         status, error = self._read_status()
         self._found()
-        if error and error != self._error_seen:
-            self._refuse(error, _uri_in(error, status))
-        self._error_seen = error
+        if error and error not in (self._error_seen, told):
+            uri = _uri_in(error, (*self._songs, *_songs(status)))
+            self._refuse(error, uri)
+            self._take_out(uri)
+        self._error_seen, self._songs = error, _songs(status)
         self._post(PlayerChanged(status, status.at_seconds))
+
+    def _take_out(self, uri: str) -> None:
+        """A song of ours that cannot be played does not stay in the queue; what a person queued is theirs."""
+        for song_id in [own for own, known in self._own.items() if known == uri]:
+            del self._own[song_id]
+            _remove(self._commands.client, song_id)
 
     def _read_status(self) -> tuple[PlayerStatus, str]:
         """MPD's status in our words, and the error it shows (of a song that could not be played), or empty."""
@@ -288,6 +311,7 @@ class MpdPlayer:
                 while True:
                     self._queue.get_nowait()
         self._error_seen = ""
+        self._own.clear()  # MPD's ids begin anew when it does
         self._news.cut()
         if first:
             log.warning("%s", self._lost_detail)
@@ -375,10 +399,14 @@ def _uri_of(action: PlayerAction) -> str:
     return action.uri if isinstance(action, Enqueue) else ""
 
 
-def _uri_in(error: str, status: PlayerStatus) -> str:
-    """The song that an error of MPD is about: it quotes the uri."""
-    songs = (*((status.song,) if status.song else ()), *status.upcoming)
-    return next((song.uri for song in songs if song.uri and song.uri in error), "")
+def _songs(status: PlayerStatus) -> tuple[QueuedSong, ...]:
+    return (status.song, *status.upcoming) if status.song else status.upcoming
+
+
+def _uri_in(error: str, songs: Iterable[QueuedSong]) -> str:
+    """The song that an error of MPD is about: it names the uri, or the path that ends in it."""
+    named = (song.uri for song in songs if re.search(rf"(^|[/'\" ]){re.escape(song.uri)}($|['\";])", error))
+    return max(named, key=len, default="")
 
 
 def _spoken(error: CommandError) -> str:
