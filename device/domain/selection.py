@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,13 +47,23 @@ class Shelf:
     tracks: tuple[Track, ...]
     affects: NDArray[np.float64]
     """[n, 2]: valence, arousal."""
+    rows_of_uri: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Rows of `tracks` by uri; so a choice costs little in a library of many thousands."""
+    rows_of_artist: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    rows_of_album: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def shelve(tracks: Sequence[Track]) -> Shelf:
     """Keep the tracks that have an affect."""
     kept = tuple(track for track in tracks if track.affect is not None)
     points = [(track.affect.valence, track.affect.arousal) for track in kept if track.affect]
-    return Shelf(kept, np.array(points, dtype=np.float64).reshape(-1, 2))
+    return Shelf(
+        kept,
+        np.array(points, dtype=np.float64).reshape(-1, 2),
+        _rows(track.uri for track in kept),
+        _rows(track.artist for track in kept),
+        _rows(track.album for track in kept),
+    )
 
 
 def choose(
@@ -70,9 +80,8 @@ def choose(
     When everything near has just played, the longest rested wins: a small library repeats, but never falls silent.
     """
     scores = _nearness(shelf, target, settings) * _freshness(shelf, plays, now_seconds, settings)
-    for index, track in enumerate(shelf.tracks):
-        if track.uri in exclude:
-            scores[index] = -1.0
+    for uri in exclude:
+        scores[list(shelf.rows_of_uri.get(uri, ()))] = -1.0
     best = [int(i) for i in np.argsort(-scores, kind="stable")[: settings.draw_among] if scores[i] >= 0]
     if not best:
         return None
@@ -86,29 +95,38 @@ def fits(affect: Affect, target: Affect, settings: SelectionSettings) -> bool:
     return distance <= 2 * settings.affect_spread
 
 
+def _rows(names: Iterable[str]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        if name:
+            rows.setdefault(name, []).append(row)
+    return rows
+
+
 def _nearness(shelf: Shelf, target: Affect, settings: SelectionSettings) -> NDArray[np.float64]:
+    """A Gaussian of the distance, 1 for the nearest track: so even where all are far, the nearest stand out."""
     offsets = shelf.affects - np.array([target.valence, target.arousal])
     squared: NDArray[np.float64] = np.sum(offsets**2, axis=1)
-    return np.exp(-squared / (2 * settings.affect_spread**2))
+    least = squared.min() if len(squared) else 0.0
+    nearness: NDArray[np.float64] = np.exp((least - squared) / (2 * settings.affect_spread**2))
+    return nearness
 
 
 def _freshness(
     shelf: Shelf, plays: Sequence[Play], now_seconds: float, settings: SelectionSettings
 ) -> NDArray[np.float64]:
-    songs = {play.uri: play.at_seconds for play in plays}
-    artists = {play.artist: play.at_seconds for play in plays if play.artist}
-    albums = {play.album: play.at_seconds for play in plays if play.album}
-    return np.array(
-        [
-            _rested(songs.get(track.uri), now_seconds, settings.song_rest_seconds, 0.0)
-            * _rested(artists.get(track.artist), now_seconds, settings.artist_rest_seconds, 0.1)
-            * _rested(albums.get(track.album), now_seconds, settings.album_rest_seconds, 0.2)
-            for track in shelf.tracks
-        ]
-    )
+    """1 for what has rested: the product over song, artist and album, only of what has not."""
+    freshness = np.ones(len(shelf.tracks))
+    for last, rows_of, rest_seconds, least in (
+        ({play.uri: play.at_seconds for play in plays}, shelf.rows_of_uri, settings.song_rest_seconds, 0.0),
+        ({play.artist: play.at_seconds for play in plays}, shelf.rows_of_artist, settings.artist_rest_seconds, 0.1),
+        ({play.album: play.at_seconds for play in plays}, shelf.rows_of_album, settings.album_rest_seconds, 0.2),
+    ):
+        for name, at_seconds in last.items():
+            if name in rows_of and now_seconds - at_seconds < rest_seconds:
+                freshness[rows_of[name]] *= _rested(at_seconds, now_seconds, rest_seconds, least)
+    return freshness
 
 
-def _rested(last_seconds: float | None, now_seconds: float, rest_seconds: float, least: float) -> float:
-    if last_seconds is None:
-        return 1.0
+def _rested(last_seconds: float, now_seconds: float, rest_seconds: float, least: float) -> float:
     return least + (1 - least) * min(1.0, max(0.0, now_seconds - last_seconds) / rest_seconds)
