@@ -113,20 +113,20 @@ class _Grabber:
         while not self._closing:
             if not capture.grab():
                 return self._complain("gives no more pictures")
-            if self._wanted and not self._hand_over(capture):
-                return self._complain("gave a picture that cannot be read")
+            if self._wanted:
+                self._hand_over(capture)
         return ""
 
-    def _hand_over(self, capture: cv2.VideoCapture) -> bool:
+    def _hand_over(self, capture: cv2.VideoCapture) -> None:
         at_seconds = self._clock()
         good, bgr = capture.retrieve()
         if not good:
-            return False
+            # A torn picture, as webcams give now and then; the next one is soon here.
+            return
         frame = Frame(_rgb(bgr), at_seconds)
         with self._changed:
             self._frame, self._wanted = frame, False
             self._changed.notify_all()
-        return True
 
     def _complain(self, what: str) -> str:
         return f"camera {self._config.device}: {what}; {ADVICE}"
