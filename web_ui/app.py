@@ -18,6 +18,8 @@ from web_ui.pairing import TOKEN_LIFE_SECONDS
 
 COOKIE = "moodify"
 HEARTBEAT_SECONDS = 10.0
+BEAT = ": here\n\nevent: beat\ndata: 1\n\n"
+"""A comment for whatever is in between, and an event because a page cannot see comments."""
 SLICE_SECONDS = 0.5
 """How long a stream looks away before it sees that the server closes or its reader is gone."""
 OPEN_TO_ALL = frozenset({"static", "pair", "redeem", "healthz"})
@@ -186,7 +188,7 @@ def _messages(controls: Controls, over: Callable[[], bool], admitted: Callable[[
             if not admitted():
                 return
             beaten_at = time.monotonic()
-            yield ": here\n\n"
+            yield BEAT
         if newer is not None:
             latest = newer
             yield _message(wire.json_text(wire.snapshot_json(latest)), latest.sequence)
