@@ -187,7 +187,9 @@ def _microphone_opener(config: Config, scene: Scene | None, began_seconds: float
         return lambda: SceneMicrophone(scene, clock, began_seconds)
     if config.microphone.source == "none":
         return None
-    return lambda: PyAudioMicrophone(config.microphone, clock)
+    # One and the same each time: it remembers that it was lost to dead silence.
+    microphone = PyAudioMicrophone(config.microphone, clock)
+    return lambda: microphone
 
 
 def _watch(beats: Beats, stop: threading.Event) -> None:
