@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -252,6 +251,9 @@ def test_a_queued_song_whose_file_is_gone_is_refused_when_its_turn_comes(mpd_ser
     heard.wait_for_status(lambda s: len(s.upcoming) == 2, "the queue")
     player.submit(SkipNext())
     assert heard.wait_for(PlayerRefused).uri == "all one.wav"
+    with mpd_server.client() as client:
+        left = ["b.wav", "one.wav"]
+        wait_until(lambda: [song["file"] for song in client.playlistinfo()] == left, "the song to leave the queue")
     player.submit(Resume())
     player.submit(SkipNext())
     player.submit(Enqueue("b.wav", start=True))
@@ -307,7 +309,7 @@ def test_closing_ends_the_threads_and_the_music_plays_on(mpd_server, play, heard
 def test_the_loop_beats_with_and_without_mpd(mpd_server, heard):
     beats = []
     config = MpdConfig(port=mpd_server.port, timeout_seconds=1.0)
-    player = MpdPlayer(config, heard, time.monotonic, beat=lambda: beats.append(Path))
+    player = MpdPlayer(config, heard, time.monotonic, beat=lambda: beats.append(1))
     player.start()
     try:
         heard.wait_for(PlayerChanged)
