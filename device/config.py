@@ -26,8 +26,8 @@ class CameraConfig:
     width: int = field(default=640, metadata={"range": (160, 1920)})
     height: int = field(default=480, metadata={"range": (120, 1080)})
     rate_hz: float = field(default=5.0, metadata={"range": (0.2, 30.0)})
-    detector: Literal["short", "full"] = "full"
-    """MediaPipe's model: up to about 2 m, or about 5 m."""
+    detector: Literal["short", "full", "both"] = "both"
+    """MediaPipe's model: up to about 2 m, up to about 5 m, or the second where the first finds nobody."""
 
 
 @dataclass(frozen=True, slots=True)

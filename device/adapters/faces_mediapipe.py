@@ -14,21 +14,26 @@ from device.errors import SetupError
 from device.ports import FaceBox, Image
 from device.quiet import without_chatter
 
-MODEL_OF_DETECTOR = {"short": 0, "full": 1}
+MODELS_OF_DETECTOR = {"short": (0,), "full": (1,), "both": (0, 1)}
+"""MediaPipe's model numbers, in the order in which they are asked."""
 WARM_UP_SHAPE = (48, 64, 3)
 
 
 class MediapipeFaceFinder:
-    """A FaceFinder: faces up to about 2 m ("short") or 5 m ("full") away. Use from one thread."""
+    """A FaceFinder: faces up to about 2 m ("short") or 5 m ("full") away. Use from one thread.
 
-    def __init__(self, detector: Literal["short", "full"], smallest_score: float = 0.5) -> None:
+    "both" asks the second only where the first finds nobody.
+    """
+
+    def __init__(self, detector: Literal["short", "full", "both"], smallest_score: float = 0.5) -> None:
         """Load the detector (about a second); SetupError when this MediaPipe has none."""
         os.environ.setdefault("GLOG_minloglevel", "2")
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         with without_chatter():
-            self._detection: Any = _open(MODEL_OF_DETECTOR[detector], smallest_score)
-            # The graph starts, and says so, with the first image.
-            self._detection.process(np.zeros(WARM_UP_SHAPE, np.uint8))
+            self._detections = [_open(model, smallest_score) for model in MODELS_OF_DETECTOR[detector]]
+            # A graph starts, and says so, with the first image.
+            for detection in self._detections:
+                detection.process(np.zeros(WARM_UP_SHAPE, np.uint8))
 
     def __enter__(self) -> Self:
         return self
@@ -39,12 +44,14 @@ class MediapipeFaceFinder:
         self.close()
 
     def close(self) -> None:
-        """Free the graph; no further `find`."""
-        self._detection.close()
+        """Free the graphs; no further `find`."""
+        for detection in self._detections:
+            detection.close()
 
     def find(self, rgb: Image) -> tuple[FaceBox, ...]:
         """Faces in `rgb` [H, W, 3] uint8, the largest first, in pixels with six key points each."""
-        found = self._detection.process(np.ascontiguousarray(rgb)).detections or ()
+        image = np.ascontiguousarray(rgb)
+        found = next((found for each in self._detections if (found := each.process(image).detections)), ())
         height, width = rgb.shape[:2]
         boxes = (_box(detection, width, height) for detection in found)
         usable = [box for box in boxes if box.width > 0 and box.height > 0]
