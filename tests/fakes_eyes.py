@@ -45,7 +45,10 @@ class FakeSource:
         self.open = False
         self.opened = 0
         self.items = 0
+        self.waiting = False
+        """A read is waiting in vain."""
         self.stuck = threading.Event()
+        """Cleared: no item comes."""
         self.stuck.set()
 
     def __enter__(self) -> FakeSource:
@@ -59,6 +62,7 @@ class FakeSource:
         self.open = False
 
     def read(self, timeout_seconds: float) -> int:
+        self.waiting = not self.stuck.is_set()
         if self.absent or not self.stuck.wait(timeout_seconds):
             raise PeripheralError(self.absent or f"no item for {timeout_seconds:g} s")
         self.items += 1

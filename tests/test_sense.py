@@ -133,6 +133,17 @@ def test_a_reading_that_was_being_made_when_it_was_switched_off_is_dropped(make:
     assert bench.readings == 0
 
 
+def test_switching_off_while_nothing_comes_is_no_loss(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.loop.start()
+    until(lambda: bench.readings)
+    bench.source.stuck.clear()
+    until(lambda: bench.source.waiting)
+    bench.loop.switch(False)
+    until(lambda: bench.states[-1] is SenseState.OFF)
+    assert bench.states == [SenseState.STARTING, SenseState.ON, SenseState.OFF]
+
+
 def test_switching_on_again_reopens(make: Callable[..., Bench]) -> None:
     bench = make()
     bench.loop.start()
@@ -172,6 +183,26 @@ def test_lost_hardware_is_said_once_and_tried_until_it_is_back(make: Callable[..
     bench.source.absent = ""
     until(lambda: bench.states[-1] is SenseState.ON)
     assert bench.states[-3:] == [SenseState.LOST, SenseState.LOST, SenseState.ON]
+
+
+class Unlucky(Random):
+    """Always draws the longest delay."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+def test_hardware_that_comes_back_each_time_is_never_waited_for_long(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sense_module, "LONGEST_RETRY_SECONDS", 1000.0)
+    bench = make(rng=Unlucky())
+    bench.loop.start()
+    for _ in range(15):
+        until(lambda: bench.states[-1:] == [SenseState.ON])
+        bench.source.absent = "camera: unplugged"
+        until(lambda: bench.states[-1] is SenseState.LOST)
+        bench.source.absent = ""
 
 
 @pytest.mark.parametrize("end", ["switch", "close"])

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device.adapters.cards import FaceCard, VoiceCard, read_card
+from device.adapters.cards import Card, FaceCard, VoiceCard, read_card
 from device.adapters.tflite import RUNTIMES, TfliteClassifier
 from device.config import Config
+from device.domain.labels import LABELS
 from device.domain.reading import Modality, calibrate
 from device.errors import SetupError
 
@@ -77,6 +78,21 @@ def test_an_input_is_answered_the_same_whatever_came_before(card: FaceCard | Voi
     for other in others:
         classifier.logits(other * 2)
     assert np.array_equal(classifier.logits(first), before)
+
+
+@runtimes
+def test_an_lstm_does_not_remember_the_input_before(runtime: str) -> None:
+    model = Path(__file__).parent / "fixtures" / "remembers.tflite"
+    content = model.read_bytes()
+    card = Card(
+        path=model.with_suffix(".card.json"), model=model, name="remembers", version="1", modality=Modality.VOICE,
+        labels=LABELS, input_shape=(1, 4, 2), input_dtype="int8", output_shape=(1, 7), output_dtype="int8",
+        temperature=1.0, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), measured={}, training={},
+    )  # fmt: skip
+    classifier = TfliteClassifier(card, runtime=runtime)
+    alone = classifier.logits(np.zeros((4, 2), np.float32))
+    assert not np.array_equal(classifier.logits(np.full((4, 2), 2.0, np.float32)), alone)
+    assert np.array_equal(classifier.logits(np.zeros((4, 2), np.float32)), alone)
 
 
 def test_out_of_range_inputs_saturate_instead_of_wrapping(face: FaceCard) -> None:
