@@ -76,6 +76,7 @@ function drawPlayer(player) {
   put($("title"), there ? player.title || player.uri.split("/").pop() : player.connected ? "Nothing is playing" : "No music player");
   put($("artist"), there ? joined(player.artist, player.album) : "");
   put($("why"), there ? capital(player.why) : "");
+  document.querySelector(".progress").hidden = !there;
   const playing = player.state === "play";
   glyph($("play").firstElementChild, playing ? "i-pause" : "i-play");
   $("play").setAttribute("aria-label", playing ? "Pause" : "Play");
@@ -156,7 +157,7 @@ function tick() {
 }
 
 function drawTimeLeft(seconds) {
-  const end = new Date(Date.now() + seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const end = new Date(Date.now() + seconds * 1000).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
   put($("override-left"), `${capital(span(seconds))} left, until ${end}`);
 }
 
