@@ -58,6 +58,13 @@ class Bench:
         return sum(isinstance(event, Perceived) for event in self.events)
 
 
+class Unlucky(Random):
+    """Always draws the longest delay."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
     """Benches with short retries; all are closed at the end."""
@@ -87,8 +94,12 @@ def test_a_sense_comes_on_with_its_first_item_and_perceives(make: Callable[..., 
     assert first.reading.at_seconds == 1.0
 
 
-def test_a_source_that_is_open_but_silent_is_not_on(make: Callable[..., Bench]) -> None:
-    bench = make()
+def test_a_source_that_is_open_but_silent_is_not_on(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sense_module, "FIRST_RETRY_SECONDS", 1000.0)
+    monkeypatch.setattr(sense_module, "LONGEST_RETRY_SECONDS", 1000.0)
+    bench = make(rng=Unlucky())
     bench.source.stuck.clear()
     bench.loop.start()
     until(lambda: bench.states[-1:] == [SenseState.LOST])
@@ -183,13 +194,6 @@ def test_lost_hardware_is_said_once_and_tried_until_it_is_back(make: Callable[..
     bench.source.absent = ""
     until(lambda: bench.states[-1] is SenseState.ON)
     assert bench.states[-3:] == [SenseState.LOST, SenseState.LOST, SenseState.ON]
-
-
-class Unlucky(Random):
-    """Always draws the longest delay."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return b
 
 
 def test_hardware_that_comes_back_each_time_is_never_waited_for_long(
