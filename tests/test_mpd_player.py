@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 
@@ -320,3 +322,57 @@ def test_the_loop_beats_with_and_without_mpd(mpd_server, heard):
         wait_until(lambda: len(beats) >= seen + 2, "beats while lost")
     finally:
         player.close()
+
+
+class Relay:
+    """A cable to MPD that can be pulled: what is connected then hangs, what connects later works."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self._now = threading.Event()
+        self._sockets = [self._server]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def pull(self) -> None:
+        self._now.set()
+        self._now = threading.Event()
+
+    def close(self) -> None:
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._server.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+                self._sockets += [near, far]
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(*pair, self._now), daemon=True).start()
+
+    def _carry(self, source, target, pulled) -> None:
+        with contextlib.suppress(OSError):
+            while content := source.recv(4096):
+                if not pulled.is_set():
+                    target.sendall(content)
+
+
+def test_after_a_pulled_cable_both_connections_are_made_anew(mpd_server, play, heard):
+    relay = Relay(mpd_server.port)
+    try:
+        connected(play, heard, with_songs(mpd_server, "a.wav"), port=relay.port, timeout_seconds=1.0)
+        wait_until(lambda: len(heard.all(PlayerChanged)) >= 2, "the listening connection")
+        relay.pull()
+        heard.wait_for(PlayerLost)
+        seen = len(heard.all(PlayerChanged))
+        wait_until(lambda: len(heard.all(PlayerChanged)) >= seen + 2, "both connections")
+        with mpd_server.client() as client:
+            client.add("a.wav")
+            client.play()
+        heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "another client's play")
+    finally:
+        relay.close()
