@@ -159,23 +159,23 @@ def _run(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from device.adapters.scene import load_scene
     from device.domain.brain import BrainSettings
-    from device.lab.replay import replay, right_answers, table
+    from device.lab.replay import Recognised, replay, right_answers, table
     from device.senses import build_ears, build_eyes
 
     config = _config(options)
     settings = BrainSettings(config.fusion, config.mood, config.music, config.selection)
-    scenes = [(path, load_scene(path)) for path in options.scene]
+    scenes = [load_scene(path) for path in options.scene]
     eyes = build_eyes(config)
-    everything = []
-    for path, scene in scenes:
-        spans = replay(scene, eyes, build_ears(config, lambda: False), settings, config.camera.rate_hz)
-        everything += spans
-        if not options.json:
-            print(f"{path.name}: {scene.title}\n{table(spans)}\n", flush=True)
-    right = right_answers(tuple(everything))
+    spans: list[Recognised] = []
+    for number, scene in enumerate(scenes, start=1):
+        spans += replay(scene, eyes, build_ears(config, lambda: False), settings, config.camera.rate_hz)
+        _progress(number, len(scenes), "scenes")
+    right = right_answers(spans)
     if options.json:
-        print(json.dumps({"spans": [asdict(span) for span in everything], "right": right}, indent=2))
+        told = [{"scene": span.scene, "wanted": span.wanted, "answers": span.answers} for span in spans]
+        print(json.dumps({"spans": told, "right": right}, indent=2))
     else:
+        print(table(spans))
         print("right: " + ", ".join(f"{name} {hits} of {asked}" for name, (hits, asked) in right.items()))
     return 0
 
@@ -209,8 +209,6 @@ def _library_scan(options: argparse.Namespace) -> int:
 
     with _catalogue(options) as (catalogue, folder):
         report = scan(folder, catalogue, _progress)
-        if sys.stderr.isatty():
-            print(file=sys.stderr)
         plain = asdict(report)
         if options.json:
             print(json.dumps(plain, indent=2, default=str))
@@ -220,7 +218,7 @@ def _library_scan(options: argparse.Namespace) -> int:
             print(f"cannot be read: {problem.uri}: {problem.reason}")
         if report.unknown_words:
             print(f"mood words nobody knows: {', '.join(report.unknown_words)}")
-        if report.read + report.unchanged == 0:
+        if report.track_count == 0:
             print(f"no music in {folder}; put tagged files there")
     return 0
 
@@ -259,9 +257,10 @@ def _catalogue(options: argparse.Namespace) -> Iterator[tuple[Catalogue, Path]]:
         yield catalogue, options.music or config.library.music_folder
 
 
-def _progress(done: int, total: int) -> None:
+def _progress(done: int, total: int, what: str = "files") -> None:
     if sys.stderr.isatty():
-        print(f"\r{done} of {total} files", end="", file=sys.stderr, flush=True)
+        end = "\n" if done == total else ""
+        print(f"\r{done} of {total} {what}", end=end, file=sys.stderr, flush=True)
 
 
 def _pair(options: argparse.Namespace) -> int:

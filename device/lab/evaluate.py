@@ -54,7 +54,7 @@ class Clip:
 
 def evaluate_face(models: Path, data: Path, runtime: str = "auto") -> Report:
     """Accuracy and calibration on FER-2013's PrivateTest, and against the majority of the FER+ votes."""
-    archive = _archive(data / "fer2013.npz")
+    archive = read_archive(data / "fer2013.npz")
     rows = np.flatnonzero(archive["split"] == PRIVATE_TEST)
     card = read_card(models, Modality.FACE)
     classifier = TfliteClassifier(card, runtime=runtime)
@@ -133,7 +133,8 @@ def read_clip(path: Path) -> Waveform:
     return np.ascontiguousarray(samples.mean(axis=1), dtype=np.float32)
 
 
-def _archive(path: Path) -> Any:
+def read_archive(path: Path) -> Any:
+    """FER-2013 with the FER+ votes, as numpy.load gives it; SetupError when it is not there."""
     if not path.is_file():
         raise SetupError(f"{path}: not there; --data names the folder that holds the data sets")
     return np.load(path)

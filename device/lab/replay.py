@@ -2,121 +2,143 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from device.adapters.scene import Scene
+import numpy as np
+from numpy.typing import NDArray
+
+from device.adapters.scene import Expectation, Scene
 from device.domain.brain import BrainSettings, State, handle
 from device.domain.events import Event, Perceived, SenseChanged, SenseState, Tick
-from device.domain.labels import UNKNOWN
+from device.domain.labels import LABELS, UNKNOWN
 from device.domain.reading import Modality, Reading
 from device.errors import PeripheralError
-from device.ports import Chunk, Frame
+from device.ports import Chunk, Frame, Waveform
 from device.sensing.ears import Ears
 from device.sensing.eyes import Eyes
 
-CHUNK_SECONDS = 0.1
 STEP_SECONDS = 0.1
+
+Hear = Callable[[float, float], Waveform]
+"""What the microphone gives between two times of the scene."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Posteriors gathered over a span, each with its weight."""
+
+    total: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(LABELS)))
+
+    def add(self, posterior: Sequence[float], weight: float) -> None:
+        """Count one posterior in."""
+        self.total += weight * np.asarray(posterior)
+
+    @property
+    def label(self) -> str:
+        """What the span says as a whole; unknown when nothing was perceived."""
+        return LABELS[int(self.total.argmax())] if self.total.any() else UNKNOWN
 
 
 @dataclass(slots=True)
 class Recognised:
-    """What was recognised during one expectation of the scene."""
+    """What was expected of one span of a scene, and what was recognised in it."""
 
-    expected: dict[str, str]
-    from_seconds: float
-    to_seconds: float
-    face: Counter[str] = field(default_factory=Counter)
-    voice: Counter[str] = field(default_factory=Counter)
-    fused: Counter[str] = field(default_factory=Counter)
+    scene: str
+    expected: Expectation
+    face: Evidence = field(default_factory=Evidence)
+    voice: Evidence = field(default_factory=Evidence)
+    fused: Evidence = field(default_factory=Evidence)
     mood: str = UNKNOWN
-    """The mood at the end of the span."""
+    """The slow state at the end of the span."""
 
-    def answer(self, modality: str) -> str:
-        """The label said most often, or unknown when nothing was said."""
-        counts: Counter[str] = getattr(self, modality)
-        return counts.most_common(1)[0][0] if counts else UNKNOWN
+    @property
+    def answers(self) -> dict[str, str]:
+        """The labels of face, voice, fused and mood."""
+        return {"face": self.face.label, "voice": self.voice.label, "fused": self.fused.label, "mood": self.mood}
+
+    @property
+    def wanted(self) -> dict[str, str]:
+        """The labels that were expected, under the same names; empty where nothing was."""
+        asked = self.expected
+        return {"face": asked.face, "voice": asked.voice, "fused": asked.mood, "mood": asked.mood}
+
+    def take_in(self, event: Event, state: State) -> None:
+        """Count an event in that happened within the span."""
+        self.mood = state.mood.label
+        if not isinstance(event, Perceived):
+            return
+        evidence = self.face if event.reading.modality is Modality.FACE else self.voice
+        evidence.add(event.reading.posterior.values, event.reading.confidence)
+        if state.fused:
+            self.fused.add(state.fused.posterior.values, state.fused.support)
 
 
-def replay(scene: Scene, eyes: Eyes, ears: Ears, settings: BrainSettings, rate_hz: float) -> tuple[Recognised, ...]:
-    """Run the whole scene; one result per [[expect]] entry, or one for all of it when there is none."""
-    spans = [
-        Recognised(
-            {k: v for k, v in (("face", e.face), ("voice", e.voice), ("mood", e.mood)) if v},
-            e.from_seconds,
-            e.to_seconds,
-        )
-        for e in scene.expectations
-    ] or [Recognised({}, 0.0, scene.length_seconds)]
+def replay(
+    scene: Scene, eyes: Eyes, ears: Ears, settings: BrainSettings, rate_hz: float, hear: Hear | None = None
+) -> tuple[Recognised, ...]:
+    """Run the whole scene; one result per [[expect]] entry, or one for all of it when there is none.
+
+    `hear` stands in for the scene's own sound when it was played and recorded for real.
+    """
+    expectations = scene.expectations or (Expectation(0.0, scene.length_seconds),)
+    spans = tuple(Recognised(scene.title, expected) for expected in expectations)
     state = State()
-    for event in events_of(scene, eyes, ears, rate_hz):
+    for event in events_of(scene, eyes, ears, rate_hz, hear or scene.sound_between):
         state, _ = handle(state, event, settings)
         for span in spans:
-            if span.from_seconds <= event.at_seconds <= span.to_seconds:
-                _count(span, event, state)
-    return tuple(spans)
+            if span.expected.from_seconds <= event.at_seconds <= span.expected.to_seconds:
+                span.take_in(event, state)
+    return spans
 
 
-def events_of(scene: Scene, eyes: Eyes, ears: Ears, rate_hz: float) -> Iterator[Event]:
+def events_of(scene: Scene, eyes: Eyes, ears: Ears, rate_hz: float, hear: Hear) -> Iterator[Event]:
     """What the senses would have told the conductor, in order; times are the scene's."""
     look_every = max(1, round(1 / rate_hz / STEP_SECONDS))
     seeing = hearing = SenseState.OFF
-    for step in range(1, int(scene.length_seconds / STEP_SECONDS) + 1):
+    for step in range(1, round(scene.length_seconds / STEP_SECONDS) + 1):
         now = step * STEP_SECONDS
-        reading: Reading | None = None
         if step % look_every == 0:
-            before = seeing
-            try:
-                frame = Frame(scene.frame_at(now), now)
-                seeing, detail, reading = SenseState.ON, "", eyes.look(frame)
-            except PeripheralError as error:
-                seeing, detail = SenseState.LOST, str(error)
-            if seeing is not before:
-                yield SenseChanged(Modality.FACE, seeing, detail, now)
-            if reading:
-                yield Perceived(reading, now)
-        before, reading = hearing, None
-        try:
-            chunk = Chunk(scene.sound_between(now - STEP_SECONDS, now), now)
-            hearing, detail, reading = SenseState.ON, "", ears.hear(chunk)
-        except PeripheralError as error:
-            hearing, detail = SenseState.LOST, str(error)
-        if hearing is not before:
-            yield SenseChanged(Modality.VOICE, hearing, detail, now)
-        if reading:
-            yield Perceived(reading, now)
-        if step % round(1 / STEP_SECONDS) == 0:
-            yield Tick(now)
-
-
-def table(spans: tuple[Recognised, ...]) -> str:
-    """Shown and recognised, a line per span."""
-    lines = [f"{'seconds':<14}{'shown face/voice':<22}{'face':<10}{'voice':<10}{'fused':<10}{'mood':<10}"]
-    for span in spans:
-        shown = f"{span.expected.get('face', '–')}/{span.expected.get('voice', '–')}"
-        lines.append(
-            f"{span.from_seconds:>5.1f}–{span.to_seconds:<8.1f}{shown:<22}{span.answer('face'):<10}"
-            f"{span.answer('voice'):<10}{span.answer('fused'):<10}{span.mood:<10}"
+            seeing, events = _sense(Modality.FACE, seeing, now, lambda at: eyes.look(Frame(scene.frame_at(at), at)))
+            yield from events
+        hearing, events = _sense(
+            Modality.VOICE, hearing, now, lambda at: ears.hear(Chunk(hear(at - STEP_SECONDS, at), at))
         )
+        yield from events
+        yield Tick(now)
+
+
+def table(spans: Sequence[Recognised]) -> str:
+    """Shown and recognised, a line per span; ✓ where it was as expected."""
+    lines = [f"{'scene':<26}{'seconds':<13}{'shown face/voice':<20}{'face':<11}{'voice':<11}{'fused':<11}{'mood':<11}"]
+    for span in spans:
+        shown = f"{span.expected.face or '–'}/{span.expected.voice or '–'}"
+        times = f"{span.expected.from_seconds:.1f}–{span.expected.to_seconds:.1f}"
+        marks = "".join(
+            f"{answer + (' ✓' if answer == span.wanted[name] else ''):<11}" for name, answer in span.answers.items()
+        )
+        lines.append(f"{span.scene[:25]:<26}{times:<13}{shown:<20}{marks}".rstrip())
     return "\n".join(lines)
 
 
-def right_answers(spans: tuple[Recognised, ...]) -> dict[str, tuple[int, int]]:
-    """Per modality, fused and mood: how many spans were recognised as expected, of how many with an expectation."""
-    wanted = {"face": "face", "voice": "voice", "fused": "mood", "mood": "mood"}
+def right_answers(spans: Sequence[Recognised]) -> dict[str, tuple[int, int]]:
+    """Per face, voice, fused and mood: how many spans were recognised as expected, of how many with an expectation."""
     result = {}
-    for name, key in wanted.items():
-        asked = [span for span in spans if key in span.expected]
-        right = [s for s in asked if (s.mood if name == "mood" else s.answer(name)) == s.expected[key]]
-        result[name] = (len(right), len(asked))
+    for name in ("face", "voice", "fused", "mood"):
+        asked = [span for span in spans if span.wanted[name]]
+        result[name] = (sum(span.answers[name] == span.wanted[name] for span in asked), len(asked))
     return result
 
 
-def _count(span: Recognised, event: Event, state: State) -> None:
-    if isinstance(event, Perceived):
-        counts = span.face if event.reading.modality is Modality.FACE else span.voice
-        counts[event.reading.posterior.label] += 1
-        if state.fused:
-            span.fused[state.fused.posterior.label] += 1
-    span.mood = state.mood.label
+def _sense(
+    modality: Modality, before: SenseState, now: float, perceive: Callable[[float], Reading | None]
+) -> tuple[SenseState, list[Event]]:
+    """The state after one look or chunk, and the events it makes."""
+    reading: Reading | None = None
+    after, detail = SenseState.ON, ""
+    try:
+        reading = perceive(now)
+    except PeripheralError as error:
+        after, detail = SenseState.LOST, str(error)
+    events: list[Event] = [] if after is before else [SenseChanged(modality, after, detail, now)]
+    return after, [*events, Perceived(reading, now)] if reading else events
