@@ -90,7 +90,7 @@ def _start(config: Config, scene: Scene | None, parts: ExitStack, announce: Call
     wishes = memory.load()
     programme = Programme(
         plays=catalogue.recent_plays(config.music.history_songs, clock(), time.time()),
-        avoided=catalogue.disliked(),
+        disliked=catalogue.disliked(),
     )
     settings = BrainSettings(config.fusion, config.mood, config.music, config.selection)
     conductor = Conductor(

@@ -9,7 +9,7 @@ from device.adapters.catalogue_sqlite import Catalogue
 from device.config import LibraryConfig
 from device.domain.events import CatalogueChanged
 from device.errors import MoodifyError
-from device.library import ScanReport, scan
+from device.library import remark, scan
 from device.ports import Clock, Post
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Librarian:
         except MoodifyError as error:
             log.warning("%s", error)
             return str(error), RETRY_SECONDS
-        return _detail(report, self._config), self._config.rescan_minutes * 60
+        return remark(report, self._config.music_folder), self._config.rescan_minutes * 60
 
     def _go_on(self, _done: int, _total: int) -> None:
         """Called after each file: what was read so far is kept."""
@@ -68,15 +68,3 @@ class Librarian:
 
     def _tell(self, detail: str) -> None:
         self._post(CatalogueChanged(self._catalogue.tracks(), detail, self._clock()))
-
-
-def _detail(report: ScanReport, config: LibraryConfig) -> str:
-    if report.track_count == 0:
-        return f"no music in {config.music_folder}; put tagged files there"
-    if report.track_count == report.without_mood:
-        return f"none of the {report.track_count} tracks says how it feels; give them mood tags"
-    return (
-        f"{len(report.quarantined)} files could not be read; see `moodify library problems`"
-        if report.quarantined
-        else ""
-    )

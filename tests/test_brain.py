@@ -201,6 +201,15 @@ def test_a_song_that_mpd_refuses_is_not_tried_again(day: Day) -> None:
         start = again
 
 
+def test_a_refused_song_gets_another_chance_when_the_music_folder_was_read_again() -> None:
+    day = Day()
+    day.tell(CatalogueChanged, (track("happy-0", "happy"),), "")
+    day.player(PlayState.STOP)
+    (start,) = [effect for effect in day.feel("happy") if isinstance(effect, Enqueue)]
+    assert not day.tell(PlayerRefused, "no such song", start.uri)
+    assert day.tell(CatalogueChanged, (track("happy-0", "happy"),), "") == [start]
+
+
 def test_an_override_rules_until_its_end_and_says_so(day: Day) -> None:
     day.feel("happy")
     day.ask(SetOverride("sad", 60.0))

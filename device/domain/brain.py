@@ -32,7 +32,7 @@ from device.domain.mood import Mood, MoodSettings, step
 from device.domain.player import ChangeVolume, PlayerAction
 from device.domain.programme import MusicSettings, Programme
 from device.domain.reading import Modality, Reading
-from device.domain.selection import Play, SelectionSettings, shelve
+from device.domain.selection import Play, SelectionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State
         case HeraldChanged(connected, detail):
             return replace(state, broker_connected=connected, broker_detail=detail), ()
         case CatalogueChanged(tracks, detail):
-            programme = replace(state.programme, shelf=shelve(tracks))
+            programme = music.restock(state.programme, tracks)
             return replace(state, programme=programme, track_count=len(tracks), catalogue_detail=detail), ()
         case Asked(command):
             return _obey(state, command, settings)
@@ -195,8 +195,7 @@ def _rate(state: State, liked: bool) -> tuple[State, tuple[Effect, ...]]:
     if status is None or status.song is None:
         return state, ()
     uri = status.song.uri
-    avoided = state.programme.avoided - {uri} if liked else state.programme.avoided | {uri}
-    return replace(state, programme=replace(state.programme, avoided=avoided)), (RecordRating(uri, liked),)
+    return replace(state, programme=music.rate(state.programme, uri, liked)), (RecordRating(uri, liked),)
 
 
 def _feel(state: State, settings: BrainSettings) -> State:

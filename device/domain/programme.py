@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from device.domain.labels import CALM, UNKNOWN, affect_of
@@ -65,8 +66,10 @@ class Programme:
     """Queued, but not yet seen in MPD's queue."""
     asked_at_seconds: float | None = None
     """When a person's play or next was passed on, until MPD says what came of it."""
-    avoided: frozenset[str] = frozenset()
-    """Tracks that a person dislikes or that MPD refused."""
+    disliked: frozenset[str] = frozenset()
+    """Tracks that a person does not want to hear."""
+    refused: frozenset[str] = frozenset()
+    """Tracks that MPD could not play, until the catalogue is read again."""
     draws: int = 0
 
 
@@ -145,7 +148,18 @@ def refuse(programme: Programme, uri: str) -> Programme:
     pending = programme.pending
     if pending and pending.track.uri == uri:
         pending = None
-    return replace(programme, pending=pending, avoided=programme.avoided | ({uri} if uri else set()))
+    return replace(programme, pending=pending, refused=programme.refused | ({uri} if uri else set()))
+
+
+def restock(programme: Programme, tracks: Sequence[Track]) -> Programme:
+    """The catalogue was read: what was refused before gets another chance."""
+    return replace(programme, shelf=shelve(tracks), refused=frozenset())
+
+
+def rate(programme: Programme, uri: str, liked: bool) -> Programme:
+    """Leave a disliked track out from now on; a liked one is back."""
+    disliked = programme.disliked - {uri} if liked else programme.disliked | {uri}
+    return replace(programme, disliked=disliked)
 
 
 def chosen_for(programme: Programme, uri: str) -> str:
@@ -198,7 +212,7 @@ def _queue(
     present = {status.song.uri} if status and status.song else set()
     target = CALM if programme.mood == UNKNOWN else affect_of(programme.mood)
     seed = settings.seed * 1_000_003 + programme.draws
-    exclude = frozenset(programme.avoided | present)
+    exclude = programme.disliked | programme.refused | present
     track = choose(programme.shelf, target, programme.plays, now_seconds, seed, selection, exclude)
     if track is None:
         return programme, ()
