@@ -1,9 +1,10 @@
 """Trains the face model on FER-2013 and FER+, quantises it to int8 and measures the file that ships.
 
-    python -m models.training.face --data DIR [--epochs N] [--resume]
+    python -m models.training.face --data DIR [--shallow N] [--epochs N] [--resume]
 
-`DIR` holds `fer2013.npz` (images uint8 [N, 48, 48], label, split, ferplus_votes). Every epoch leaves a checkpoint in
-`build/face/`. The epoch schedule is a cosine with warm-up; the weights that ship are a moving average.
+`DIR` holds `fer2013.npz` (images uint8 [N, 48, 48], label, split, ferplus_votes). A shallow network learns first,
+cheaply; then it grows by residual blocks that start as the identity, and the deep one learns on. Every epoch leaves a
+checkpoint in `build/face/<phase>/`. The rate is a cosine with warm-up; the weights that ship are a moving average.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +36,38 @@ WRONG_VOTES = (5274, 33200)
 """Rows whose FER+ votes belong to another image."""
 WIDTHS = (32, 48, 96, 208)
 BATCH = 128
-PEAK_RATE = 0.1
 WARM_UP = 0.05
 WEIGHT_DECAY = 5e-4
 EMA_MOMENTUM = 0.998
 LABEL_SHARE = 0.6
 SMOOTHING = 0.05
-SMALL_PIXELS = 40
-SMALL_SHARE = 0.45
-"""Share of the epochs, the first ones, that train on 40×40 crops: 0.7 of the time for nearly the same lesson."""
 SEED = 20130
 BUILD = Path("build/face")
 MODEL = Path("models/face.tflite")
 GEOMETRY = BUILD / "geometry.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One stretch of training with its own network and rate."""
+
+    name: str
+    depths: tuple[int, ...]
+    """Residual blocks per stage."""
+    epochs: int
+    """How many are run."""
+    schedule: int
+    """How many the cosine is laid out for; more than `epochs` where the next phase takes over before it ends."""
+    peak_rate: float
+    small_epochs: int
+    """The first epochs, on 40×40 crops: 0.7 of the time for nearly the same lesson."""
+    erase: float
+    """Chance that a rectangle of a crop is blanked."""
+
+
+SHALLOW = Phase("shallow", (1, 1, 1), epochs=44, schedule=44, peak_rate=0.1, small_epochs=20, erase=0.5)
+DEEP = Phase("deep", (1, 2, 2), epochs=14, schedule=14, peak_rate=0.04, small_epochs=0, erase=0.25)
+SMALL_PIXELS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +172,18 @@ def _side_light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(image * (1 + across * ramp[np.newaxis, :] + down * ramp[:, np.newaxis]), 0, 255).astype(np.uint8)
 
 
-def _erase(tensor: np.ndarray, rng: np.random.Generator) -> None:
-    """Blank a random rectangle, in place, one time in two."""
-    if rng.random() < 0.5:
+def _erase(tensor: np.ndarray, chance: float, rng: np.random.Generator) -> None:
+    """Blank a random rectangle, in place, at times."""
+    if rng.random() < chance:
         side = tensor.shape[0]
         height, width = rng.integers(side // 6, side // 2.4, 2)
         top, left = rng.integers(0, side - height), rng.integers(0, side - width)
         tensor[top : top + height, left : left + width] = rng.uniform(-1, 1)
 
 
-def batches(faces: Faces, pixels: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(
+    faces: Faces, pixels: int, erase: float, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """One epoch of varied batches (float32 [128, S, S, 1], float32 [128, 7]), made ahead by a thread."""
     ready: queue.Queue[tuple[np.ndarray, np.ndarray] | None] = queue.Queue(maxsize=6)
     order = rng.permutation(len(faces.images))
@@ -171,7 +193,7 @@ def batches(faces: Faces, pixels: int, rng: np.random.Generator) -> Iterator[tup
             rows = order[start : start + BATCH]
             made = np.stack([normalise_crop(vary(faces.images[row], pixels, rng)) for row in rows])
             for tensor in made:
-                _erase(tensor, rng)
+                _erase(tensor, erase, rng)
             ready.put((made, faces.target[rows]))
         ready.put(None)
 
@@ -183,34 +205,51 @@ def batches(faces: Faces, pixels: int, rng: np.random.Generator) -> Iterator[tup
 # --- network ------------------------------------------------------------------------------------------------------
 
 
-def build(pixels: int | None = None) -> tf.keras.Model:
+def build(depths: tuple[int, ...], pixels: int | None = None) -> tf.keras.Model:
     """A small residual network: [S, S, 1] to 7 logits; ReLU6 keeps the ranges narrow for int8."""
     layers = tf.keras.layers
     entry = layers.Input((pixels, pixels, 1))
-    tensor = _convolve(entry, WIDTHS[0], stride=2)
-    tensor = _convolve(tensor, WIDTHS[1])
-    for stage, width in enumerate(WIDTHS[1:]):
-        tensor = _residual(tensor, width, stride=1 if stage == 0 else 2)
+    tensor = _convolve(entry, "stem", WIDTHS[0], stride=2)
+    tensor = _convolve(tensor, "entry", WIDTHS[1])
+    for stage, (width, depth) in enumerate(zip(WIDTHS[1:], depths, strict=True)):
+        tensor = _residual(tensor, f"stage{stage}_0", width, stride=1 if stage == 0 else 2)
+        for block in range(1, depth):
+            tensor = _residual(tensor, f"stage{stage}_{block}", width, gain="zeros")
     tensor = layers.GlobalAveragePooling2D()(tensor)
     tensor = layers.Dropout(0.3)(tensor)
-    return tf.keras.Model(entry, layers.Dense(len(LABELS), dtype="float32")(tensor))
+    return tf.keras.Model(entry, layers.Dense(len(LABELS), dtype="float32", name="logits")(tensor))
 
 
-def _convolve(tensor: Any, width: int, stride: int = 1, size: int = 3, active: bool = True) -> Any:
+def _convolve(
+    tensor: Any, name: str, width: int, stride: int = 1, size: int = 3, active: bool = True, gain: str = "ones"
+) -> Any:
     layers = tf.keras.layers
-    tensor = layers.Conv2D(width, size, strides=stride, padding="same", use_bias=False)(tensor)
-    tensor = layers.BatchNormalization(momentum=0.98)(tensor)
+    convolution = layers.Conv2D(width, size, strides=stride, padding="same", use_bias=False, name=f"{name}_conv")
+    tensor = convolution(tensor)
+    tensor = layers.BatchNormalization(momentum=0.98, gamma_initializer=gain, name=f"{name}_norm")(tensor)
     return layers.ReLU(6.0)(tensor) if active else tensor
 
 
-def _residual(tensor: Any, width: int, stride: int) -> Any:
+def _residual(tensor: Any, name: str, width: int, stride: int = 1, gain: str = "ones") -> Any:
+    """Two convolutions and a way around them; with `gain` "zeros" the block begins as the identity."""
     layers = tf.keras.layers
-    branch = _convolve(_convolve(tensor, width, stride), width, active=False)
+    branch = _convolve(tensor, f"{name}_a", width, stride)
+    branch = _convolve(branch, f"{name}_b", width, active=False, gain=gain)
     if stride != 1:
         tensor = layers.AveragePooling2D(stride)(tensor)
     if tensor.shape[-1] != width:
-        tensor = _convolve(tensor, width, size=1, active=False)
+        tensor = _convolve(tensor, f"{name}_around", width, size=1, active=False)
     return layers.ReLU(6.0)(layers.Add()([branch, tensor]))
+
+
+def inherit(heir: tf.keras.Model, elder: tf.keras.Model) -> None:
+    """Copy the weights of every layer of `elder` to the layer of `heir` with the same name.
+
+    New blocks begin as the identity, so both then answer alike (Chen et al., Net2Net, ICLR 2016).
+    """
+    for layer in elder.layers:
+        if layer.weights:
+            heir.get_layer(layer.name).set_weights(layer.get_weights())
 
 
 def count_macs(model: tf.keras.Model) -> int:
@@ -228,31 +267,37 @@ def count_macs(model: tf.keras.Model) -> int:
 
 
 class Trainer:
-    """Owns the network, its moving average, the optimiser and their checkpoint."""
+    """Owns the network of one phase, its moving average, the optimiser and their checkpoint."""
 
-    def __init__(self, epochs: int, steps_per_epoch: int) -> None:
+    def __init__(self, phase: Phase, steps_per_epoch: int) -> None:
         # bfloat16 steps took 0.7 of the time of float32 ones on a Zen 4 processor; variables stay float32.
         tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
-        self.model = build()
+        self.model = build(phase.depths)
         tf.keras.mixed_precision.set_global_policy("float32")
-        self.average = build(CROP_PIXELS)
+        self.average = build(phase.depths, CROP_PIXELS)
         self.average.set_weights(self.model.get_weights())
-        self.optimiser = tf.keras.optimizers.SGD(PEAK_RATE, momentum=0.9, nesterov=True)
+        self.optimiser = tf.keras.optimizers.SGD(phase.peak_rate, momentum=0.9, nesterov=True)
         self.optimiser.build(self.model.trainable_variables)
         self.epoch = tf.Variable(0, dtype=tf.int64)
-        self.total_steps = epochs * steps_per_epoch
+        self.phase = phase
         self.steps_per_epoch = steps_per_epoch
         self.checkpoint = tf.train.Checkpoint(
             model=self.model, average=self.average, optimiser=self.optimiser, epoch=self.epoch
         )
-        self.keeper = tf.train.CheckpointManager(self.checkpoint, str(BUILD), max_to_keep=3)
+        self.keeper = tf.train.CheckpointManager(self.checkpoint, str(BUILD / phase.name), max_to_keep=3)
+
+    def restore(self) -> bool:
+        """Go back to the last checkpoint, if there is one."""
+        if self.keeper.latest_checkpoint:
+            self.checkpoint.restore(self.keeper.latest_checkpoint).assert_existing_objects_matched()
+        return bool(self.keeper.latest_checkpoint)
 
     def rate(self, step: int) -> float:
         """Cosine with a linear warm-up (Loshchilov and Hutter, SGDR, 2017)."""
-        done = step / self.total_steps
+        peak, done = self.phase.peak_rate, step / (self.phase.schedule * self.steps_per_epoch)
         if done < WARM_UP:
-            return PEAK_RATE * done / WARM_UP
-        return float(PEAK_RATE * 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP))))
+            return peak * done / WARM_UP
+        return float(peak * 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP))))
 
     @tf.function(reduce_retracing=True)
     def step(self, images: tf.Tensor, target: tf.Tensor, momentum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -272,11 +317,14 @@ class Trainer:
         agrees = tf.equal(tf.argmax(logits, 1), tf.argmax(target, 1))
         return loss, tf.reduce_mean(tf.cast(agrees, tf.float32))
 
-    def run_epoch(self, faces: Faces, pixels: int, rng: np.random.Generator) -> tuple[float, float]:
+    def run_epoch(self, faces: Faces) -> tuple[float, float]:
         """Train one epoch; mean loss and mean agreement."""
         figures = []
-        step = int(self.epoch.numpy()) * self.steps_per_epoch
-        for images, target in batches(faces, pixels, rng):
+        epoch = int(self.epoch.numpy())
+        step = epoch * self.steps_per_epoch
+        pixels = SMALL_PIXELS if epoch < self.phase.small_epochs else CROP_PIXELS
+        rng = np.random.default_rng([SEED, len(self.phase.name), epoch])
+        for images, target in batches(faces, pixels, self.phase.erase, rng):
             self.optimiser.learning_rate.assign(self.rate(step))
             momentum = min(EMA_MOMENTUM, (1 + step) / (10 + step))
             loss, agreement = self.step(tf.constant(images), tf.constant(target), tf.constant(momentum, tf.float32))
@@ -286,37 +334,45 @@ class Trainer:
         return tuple(np.mean(figures, axis=0))  # type: ignore[return-value]
 
 
-def train(parts: Parts, epochs: int, resume: bool) -> Trainer:
-    """Train until `epochs` are done; with `resume`, from the last checkpoint."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(epochs, len(parts.train.images) // BATCH)
-    if resume and trainer.keeper.latest_checkpoint:
-        trainer.checkpoint.restore(trainer.keeper.latest_checkpoint).assert_consumed()
+def train(parts: Parts, shallow: Phase, deep: Phase, resume: bool) -> Trainer:
+    """Train both phases; with `resume`, from the last checkpoint."""
+    steps = len(parts.train.images) // BATCH
+    trainer = Trainer(deep, steps)
+    if not (resume and trainer.restore()):
+        elder = Trainer(shallow, steps)
+        if resume:
+            elder.restore()
+        run(elder, parts)
+        inherit(trainer.model, elder.average)
+        trainer.average.set_weights(trainer.model.get_weights())
+    run(trainer, parts)
+    return trainer
+
+
+def run(trainer: Trainer, parts: Parts) -> None:
+    """Train a phase to its end; a line and a checkpoint every epoch."""
     public = tensors(parts.public.images)
-    for epoch in range(int(trainer.epoch.numpy()), epochs):
+    phase = trainer.phase
+    while int(trainer.epoch.numpy()) < phase.epochs:
         began = time.monotonic()
-        pixels = SMALL_PIXELS if epoch < SMALL_SHARE * epochs else CROP_PIXELS
-        loss, agreement = trainer.run_epoch(parts.train, pixels, np.random.default_rng([SEED, epoch]))
-        logits = trainer.average.predict_on_batch(public)
-        accuracy = (logits.argmax(1) == parts.public.label).mean()
-        trainer.keeper.save(epoch + 1)
-        seconds = time.monotonic() - began
+        loss, agreement = trainer.run_epoch(parts.train)
+        accuracy = float_accuracy(trainer.average, public, parts.public.label)
+        epoch = int(trainer.epoch.numpy())
+        trainer.keeper.save(epoch)
         print(
-            f"epoch {epoch + 1}/{epochs} {pixels}px loss {loss:.4f} agrees {agreement:.4f} "
-            f"public {accuracy:.4f} {seconds:.0f} s",
+            f"{phase.name} {epoch}/{phase.epochs} loss {loss:.4f} agrees {agreement:.4f} "
+            f"public {accuracy:.4f} {time.monotonic() - began:.0f} s",
             flush=True,
         )
-    return trainer
 
 
 # --- int8 ---------------------------------------------------------------------------------------------------------
 
 
-def with_mirror(model: tf.keras.Model) -> tf.keras.Model:
-    """The mean of the logits for a face and for its mirror image, as one graph with the weights once."""
+def for_one(model: tf.keras.Model) -> tf.keras.Model:
+    """The same network for one face at a time."""
     entry = tf.keras.layers.Input((CROP_PIXELS, CROP_PIXELS, 1), batch_size=1)
-    pair = tf.concat([entry, tf.reverse(entry, axis=[2])], axis=0)
-    return tf.keras.Model(entry, tf.reduce_mean(model(pair), axis=0, keepdims=True))
+    return tf.keras.Model(entry, model(entry))
 
 
 def quantise(model: tf.keras.Model, examples: np.ndarray) -> bytes:
@@ -394,11 +450,10 @@ def measures(logits: np.ndarray, label: np.ndarray, temperature: float) -> dict[
     }
 
 
-def export(parts: Parts, average: tf.keras.Model, epochs: int, private: bool) -> None:
+def export(parts: Parts, average: tf.keras.Model, phases: tuple[Phase, Phase], private: bool) -> None:
     """Write `models/face.tflite` and its card, and print what was measured."""
-    mirrored = with_mirror(average)
     rows = np.random.default_rng(SEED).choice(len(parts.train.images), 600, replace=False)
-    MODEL.write_bytes(quantise(mirrored, tensors(parts.train.images[rows])))
+    MODEL.write_bytes(quantise(for_one(average), tensors(parts.train.images[rows])))
     public = tensors(parts.public.images)
     logits = int8_logits(MODEL, public)
     temperature = fit_temperature(logits, parts.public.label)
@@ -406,13 +461,13 @@ def export(parts: Parts, average: tf.keras.Model, epochs: int, private: bool) ->
     measured["fer2013_public"]["float_accuracy"] = float_accuracy(average, public, parts.public.label)
     if private:
         measured["fer2013_private"] = measure_private(parts, average, temperature)
-    write_card(MODEL, facts(parts, average, temperature, epochs, measured))
+    write_card(MODEL, facts(parts, average, temperature, phases, measured))
     print(json.dumps(measured, indent=1))
 
 
 def float_accuracy(average: tf.keras.Model, inputs: np.ndarray, label: np.ndarray) -> float:
-    """Accuracy before quantisation, mirror included."""
-    logits = average.predict(inputs, verbose=0) + average.predict(inputs[:, :, ::-1], verbose=0)
+    """Accuracy before quantisation."""
+    logits = average.predict(inputs, batch_size=BATCH, verbose=0)
     return round(float((logits.argmax(1) == label).mean()), 4)
 
 
@@ -427,11 +482,12 @@ def measure_private(parts: Parts, average: tf.keras.Model, temperature: float) -
 
 
 def facts(
-    parts: Parts, average: tf.keras.Model, temperature: float, epochs: int, measured: dict[str, Any]
+    parts: Parts, average: tf.keras.Model, temperature: float, phases: tuple[Phase, Phase], measured: dict[str, Any]
 ) -> dict[str, Any]:
     """What the card says about this model."""
     geometry = json.loads(GEOMETRY.read_text()) if GEOMETRY.exists() else {"scale": 1.0, "shift_x": 0.0, "shift_y": 0.0}
     rows = len(parts.train.images)
+    shallow, deep = phases
     return {
         "name": "moodify-face",
         "modality": "face",
@@ -446,15 +502,15 @@ def facts(
         "temperature": round(temperature, 4),
         "crop": {"size": CROP_PIXELS, **geometry},
         "parameters": int(average.count_params()),
-        "macs": 2 * count_macs(average),
+        "macs": count_macs(average),
         "training": {
             "data": [
                 {"name": "FER-2013", "rows": rows, "licence": "no licence by the makers found"},
                 {"name": "FER+", "rows": rows, "licence": "MIT"},
             ],
-            "command": f"python -m models.training.face --data DIR --epochs {epochs}",
+            "command": f"python -m models.training.face --data DIR --shallow {shallow.epochs} --epochs {deep.epochs}",
             "seed": SEED,
-            "epochs": epochs,
+            "epochs": shallow.epochs + deep.epochs,
             "removed_duplicates": parts.removed_duplicates,
         },
         "measured": measured,
@@ -467,7 +523,8 @@ def main() -> None:
     """Train, quantise, measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with fer2013.npz")
-    parser.add_argument("--epochs", type=int, default=44)
+    parser.add_argument("--epochs", type=int, default=DEEP.epochs, help="of the deep network")
+    parser.add_argument("--shallow", type=int, default=SHALLOW.epochs, help="epochs of the shallow network")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument(
         "--export-only", action="store_true", help="convert the last checkpoint, leave PrivateTest alone"
@@ -478,12 +535,14 @@ def main() -> None:
     tf.config.threading.set_inter_op_parallelism_threads(2)
     tf.keras.utils.set_random_seed(SEED)
     parts = read_parts(arguments.data)
+    shallow = replace(SHALLOW, epochs=arguments.shallow)
+    deep = replace(DEEP, epochs=arguments.epochs, schedule=arguments.epochs)
     if arguments.export_only:
-        trainer = Trainer(arguments.epochs, 1)
-        trainer.checkpoint.restore(trainer.keeper.latest_checkpoint).expect_partial()
+        trainer = Trainer(deep, 1)
+        trainer.restore()
     else:
-        trainer = train(parts, arguments.epochs, arguments.resume)
-    export(parts, trainer.average, int(trainer.epoch.numpy()), private=not arguments.export_only)
+        trainer = train(parts, shallow, deep, arguments.resume)
+    export(parts, trainer.average, (shallow, deep), private=not arguments.export_only)
 
 
 if __name__ == "__main__":
