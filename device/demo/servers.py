@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -27,6 +27,8 @@ LOOK_SECONDS = 0.05
 ATTEMPTS = 3
 """Another program may take the free port in the moment before the server does."""
 PR_SET_PDEATHSIG = 1
+LISTENING = "0A"
+"""A socket's state in /proc/net/tcp."""
 
 MQTT_CONNECT = bytes((0x10, 17, 0, 4, *b"MQTT", 4, 2, 0, 10, 0, 5, *b"probe"))
 """A CONNECT packet of MQTT 3.1.1: clean session, client "probe"."""
@@ -36,15 +38,20 @@ MQTT_WELCOME = bytes((0x20, 2, 0, 0))
 class Child:
     """A process of ours, in its own process group, that ends with us however we end."""
 
-    def __init__(self, command: Sequence[str], log: Path, environment: dict[str, str] | None = None) -> None:
-        """Start `command`; what it prints goes to the file `log`. Call from the main thread only (see `_die_with`)."""
+    def __init__(self, command: Sequence[str], log: Path, folder: Path, environment: Mapping[str, str]) -> None:
+        """Start `command` in `folder`; what it prints goes to the file `log`. Call from the main thread only.
+
+        `environment` is added to ours; an empty value takes a variable away.
+        """
+        complete = {name: value for name, value in (os.environ | environment).items() if environment.get(name) != ""}
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=os.environ | (environment or {}),
+                cwd=folder,
+                env=complete,
                 start_new_session=True,
                 preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - nothing but two system calls
             )
@@ -102,6 +109,11 @@ class PrivateMpd:
     ) -> None:
         self.close()
 
+    @property
+    def ended(self) -> bool:
+        """Whether MPD is gone."""
+        return self._child is None or self._child.ended
+
     def close(self) -> None:
         """End MPD."""
         if self._child:
@@ -118,8 +130,8 @@ class PrivateMpd:
     def _launch(self, program: str, port: int) -> Child:
         config = self._folder / "mpd.conf"
         config.write_text(self._config(port), encoding="utf-8")
-        environment = {"HOME": str(self._folder)}
-        return Child([program, "--no-daemon", str(config)], self._folder / "mpd.log", environment)
+        command = [program, "--no-daemon", str(config)]
+        return Child(command, self._folder / "mpd.log", self._folder, {"HOME": str(self._folder)})
 
     def _config(self, port: int) -> str:
         kind = _default_output() if self._live_output else "null"
@@ -181,6 +193,11 @@ class PrivateBroker:
     ) -> None:
         self.close()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the broker is gone."""
+        return self._child is None or self._child.ended
+
     def close(self) -> None:
         """End the broker."""
         if self._child:
@@ -191,7 +208,7 @@ class PrivateBroker:
         # Changing to another user would undo the promise to end with us.
         user = "user root\n" if os.geteuid() == 0 else ""
         config.write_text(f"{user}listener {port} {self.host}\nallow_anonymous true\npersistence false\n", "utf-8")
-        return Child([program, "-c", str(config)], self._folder / "mosquitto.log")
+        return Child([program, "-c", str(config)], self._folder / "mosquitto.log", self._folder, {})
 
 
 def free_port() -> int:
@@ -226,10 +243,17 @@ def _answered(child: Child, port: int, answers: Callable[[int], bool]) -> bool:
     end_seconds = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end_seconds and not child.ended:
         with contextlib.suppress(OSError):
-            if answers(port):
-                return not child.ended
+            if _listens(child.process.pid, port) and answers(port):
+                return True
         time.sleep(LOOK_SECONDS)
     return False
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether it is this process that listens on the port, and not another that was faster (see proc(5))."""
+    own = {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+    return any(row[1].endswith(f":{port:04X}") and row[3] == LISTENING and f"socket:[{row[9]}]" in own for row in rows)
 
 
 def _mpd_answers(port: int) -> bool:
