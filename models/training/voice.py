@@ -2,9 +2,9 @@
 
     python -m models.training.voice --data DIR [--epochs N] [--resume]
 
-`DIR` holds `tess/`, `ravdess/`, `nemo/` (16 kHz mono), `esc10/` (noise) and `rooms/` (room responses). The varied inputs
-are made once and kept in `build/voice/`; every epoch leaves a checkpoint there. The weights of the epoch that is best on the
-validation part ship; the test part is touched once, at the end.
+`DIR` holds `tess/`, `ravdess/`, `nemo/` (16 kHz mono), `esc10/` (noise) and `rooms/` (room responses). The varied
+inputs are made once and kept in `build/voice/`; every epoch leaves a checkpoint there. The weights of the epoch that is
+best on the validation part ship; the test part is touched once, at the end.
 """
 
 from __future__ import annotations
@@ -171,9 +171,13 @@ def make_inputs(clips: Sequence[Clip], data: Path) -> tuple[dict[str, Inputs], L
     if cache.exists() and str(np.load(cache)["key"]) == key:
         kept = np.load(cache)
         spec = replace(spec, mean=tuple(kept["mean"].tolist()), std=tuple(kept["std"].tolist()))
-        parts = {p: Inputs(kept[f"{p}_values"], kept[f"{p}_label"], kept[f"{p}_corpus"]) for p in (TRAIN, VALIDATION, TEST)}
+        parts = {
+            p: Inputs(kept[f"{p}_values"], kept[f"{p}_label"], kept[f"{p}_corpus"]) for p in (TRAIN, VALIDATION, TEST)
+        }
         return parts, spec
-    levels = {part: _all_levels([c for c in clips if c.part == part], part, data, spec) for part in (TRAIN, VALIDATION, TEST)}
+    levels = {
+        part: _all_levels([c for c in clips if c.part == part], part, data, spec) for part in (TRAIN, VALIDATION, TEST)
+    }
     plain = levels[TRAIN][:, 0].astype(np.float32)
     spec = replace(
         spec,
@@ -198,9 +202,7 @@ def make_inputs(clips: Sequence[Clip], data: Path) -> tuple[dict[str, Inputs], L
 
 
 def _all_levels(clips: Sequence[Clip], part: str, data: Path, spec: LogMelSpec) -> np.ndarray:
-    work = partial(
-        levels_of, variants=VARIANTS if part == TRAIN else 1, around=read_surroundings(data), spec=spec
-    )
+    work = partial(levels_of, variants=VARIANTS if part == TRAIN else 1, around=read_surroundings(data), spec=spec)
     made = []
     with ProcessPoolExecutor(2) as pool:
         for index, levels in enumerate(pool.map(work, clips, chunksize=64), start=1):
@@ -315,8 +317,8 @@ def train(parts: dict[str, Inputs], spec: LogMelSpec, epochs: int, resume: bool)
         keeper.save()
         shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
         print(
-            f"epoch {epoch + 1}/{epochs} loss {np.mean(losses):.4f} {shown} mean {mean:.4f} best {float(best.numpy()):.4f} "
-            f"{time.monotonic() - began:.0f} s",
+            f"epoch {epoch + 1}/{epochs} loss {np.mean(losses):.4f} {shown} mean {mean:.4f} "
+            f"best {float(best.numpy()):.4f} {time.monotonic() - began:.0f} s",
             flush=True,
         )
     average.load_weights(str(BUILD / "best.weights.h5"))
@@ -325,10 +327,8 @@ def train(parts: dict[str, Inputs], spec: LogMelSpec, epochs: int, resume: bool)
 
 def predict(model: Any, inputs: Inputs) -> np.ndarray:
     """Float logits [N, 7] of the plain inputs."""
-    values = inputs.values[:, 0]
-    return np.concatenate(
-        [model(values[i : i + 256].astype(np.float32) * STEP, training=False).numpy() for i in range(0, len(values), 256)]
-    )
+    parts = np.array_split(inputs.values[:, 0], max(1, len(inputs.values) // 256))
+    return np.concatenate([model(part.astype(np.float32) * STEP, training=False).numpy() for part in parts])
 
 
 def accuracies(logits: np.ndarray, inputs: Inputs) -> dict[str, float]:
@@ -442,7 +442,7 @@ def facts(
         "input": {
             "shape": [1, spec.frames, spec.bands],
             "dtype": "int8",
-            "normalisation": "log-mel in dB, standardised per band with the training part's mean and deviation, clipped to ±4",
+            "normalisation": "log-mel in dB, standardised per band by the training part, clipped to ±4",
         },
         "output": {"shape": [1, len(LABELS)], "dtype": "int8", "meaning": "logits"},
         "temperature": round(temperature, 4),
@@ -464,8 +464,8 @@ def facts(
             "validation: TESS words with sha1 mod 10 = 1, RAVDESS actors 19–20, nEMO speaker TP0",
         },
         "measured": measured,
-        "licence_note": "The weights are our own work. The data sets are licensed for non-commercial use, which limits what "
-        "the weights may be used for: research and private use.",
+        "licence_note": "The weights are our own work. The data sets are licensed for non-commercial use, which limits "
+        "what the weights may be used for: research and private use.",
     }
 
 
