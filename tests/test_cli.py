@@ -1,0 +1,124 @@
+"""The command line, as a stranger meets it: help, tables, JSON, and one line where something is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import mutagen.oggvorbis
+import pytest
+
+from tests.mpd_server import write_tone
+from tests.speaker import ROOT
+from web_ui.pairing import PairingStore
+
+
+def moodify(*arguments: str, status: int = 0) -> str:
+    """What the command prints; on failure its one line."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "device", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+    )
+    assert ended.returncode == status, ended.stderr
+    assert "Traceback" not in ended.stderr
+    if status:
+        (line,) = [line for line in ended.stderr.splitlines() if line.startswith("moodify")]
+        return line
+    return ended.stdout
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration with a music folder and a state folder of its own."""
+    (tmp_path / "music").mkdir()
+    path = tmp_path / "moodify.toml"
+    path.write_text(f'[library]\nmusic_folder = "{tmp_path}/music"\n[paths]\nstate = "{tmp_path}/state"\n')
+    return str(path)
+
+
+def test_help_names_every_command() -> None:
+    told = moodify("--help")
+    for command in ("run", "replay", "check", "evaluate", "bench", "library", "pair", "demo"):
+        assert re.search(rf"^ +{command} ", told, re.MULTILINE), command
+
+
+def test_an_empty_music_folder_is_told(config) -> None:
+    assert "no music in" in moodify("library", "scan", "--config", config)
+
+
+def test_a_missing_music_folder_is_one_line(tmp_path) -> None:
+    path = tmp_path / "moodify.toml"
+    path.write_text(f'[library]\nmusic_folder = "/nowhere"\n[paths]\nstate = "{tmp_path}/state"\n')
+    assert "library.music_folder: /nowhere" in moodify("library", "scan", "--config", str(path), status=78)
+
+
+def test_tracks_moods_and_unreadable_files_are_listed(config, tmp_path) -> None:
+    song = mutagen.oggvorbis.OggVorbis(write_tone(tmp_path / "music" / "good.ogg"))
+    song.update(title="Good", artist="Somebody", mood="happy; zorpy")
+    song.save()
+    (tmp_path / "music" / "bad.mp3").write_bytes(b"not music")
+    told = moodify("library", "scan", "--config", config)
+    assert "cannot be read: bad.mp3: " in told
+    assert "mood words nobody knows: zorpy" in told
+    (track,) = json.loads(moodify("library", "list", "--json", "--config", config))
+    assert (track["uri"], track["moods"], track["affect"]["valence"] > 0.5) == ("good.ogg", ["happy", "zorpy"], True)
+    assert "Somebody – Good" in moodify("library", "list", "--config", config)
+    assert moodify("library", "problems", "--config", config).startswith("bad.mp3: ")
+
+
+def test_a_code_pairs_and_a_phone_is_listed_and_revoked(config, tmp_path) -> None:
+    code = moodify("pair", "--config", config).splitlines()[0]
+    assert PairingStore(tmp_path / "state").redeem(code, time.time(), "kitchen phone")
+    phone = moodify("pair", "--list", "--config", config).split()
+    assert phone[-2:] == ["kitchen", "phone"]
+    moodify("pair", "--revoke", phone[0], "--config", config)
+    assert moodify("pair", "--list", "--config", config) == ""
+    assert "no such phone" in moodify("pair", "--revoke", phone[0], "--config", config, status=78)
+
+
+def test_a_scene_that_is_not_there_is_one_line() -> None:
+    assert "/nowhere.toml" in moodify("replay", "/nowhere.toml", status=78)
+
+
+@pytest.mark.parametrize("modality", ["face", "voice"])
+def test_data_that_is_not_there_is_one_line(modality) -> None:
+    assert "--data names the folder" in moodify("evaluate", modality, "--data", "/nowhere", status=78)
+
+
+def test_a_replay_tells_what_was_shown_and_recognised(tmp_path) -> None:
+    data = pytest.importorskip("skimage.data", reason="scikit-image is missing: it brings the portrait")
+    cv2 = pytest.importorskip("cv2")
+    cv2.imwrite(str(tmp_path / "face.png"), cv2.cvtColor(data.astronaut()[0:300, 70:370], cv2.COLOR_RGB2BGR))
+    scene = tmp_path / "scene.toml"
+    scene.write_text(
+        'title = "smile"\nlength = 12\n[[camera]]\nfrom = 0\nto = 12\nfile = "face.png"\n'
+        '[[expect]]\nfrom = 0\nto = 12\nface = "happy"\nmood = "happy"\n'
+    )
+    told = json.loads(moodify("replay", str(scene), "--json"))
+    assert told["spans"][0]["answers"] == {"face": "happy", "voice": "unknown", "fused": "happy", "mood": "happy"}
+    assert told["right"] == {"face": [1, 1], "voice": [0, 0], "fused": [1, 1], "mood": [1, 1]}
+    assert "happy ✓" in moodify("replay", str(scene))
+
+
+def test_check_tells_what_is_there_and_what_is_missing(config) -> None:
+    with open(config, "a") as file:  # noqa: PTH123
+        file.write('[camera]\nsource = "v4l2"\ndevice = "/dev/video99"\n[mpd]\nport = 1\n[mqtt]\nport = 1\n')
+    ended = subprocess.run(
+        [sys.executable, "-m", "device", "check", "--config", config],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert re.search(r"^ok +face model +moodify-face", ended.stdout, re.MULTILINE)
+    assert re.search(r"^missing +camera +/dev/video99", ended.stdout, re.MULTILINE)
+    assert re.search(r"^missing +MPD +.*start mpd", ended.stdout, re.MULTILINE)
