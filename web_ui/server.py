@@ -31,6 +31,8 @@ class PageServer:
     def __init__(self, config: PageConfig, controls: Controls, state_folder: Path) -> None:
         self._config = config
         self._streams = Streams(STREAMS)
+        self._stop = threading.Event()
+        self._waking = threading.Lock()
         guard = Guard(config.host, PairingStore(state_folder))
         self._app = create_app(controls, guard, self._streams)
         self._thread: threading.Thread | None = None
@@ -52,6 +54,7 @@ class PageServer:
             sockets=[listener],
             threads=STREAMS + COMMAND_THREADS,
             ident=None,
+            channel_request_lookahead=1,  # read on while a stream runs, or nobody sees that its reader left
             channel_timeout=30,
             connection_limit=100,
             max_request_header_size=16 * 1024,
@@ -67,16 +70,19 @@ class PageServer:
         if self._thread is None:
             return
         self._streams.closing.set()
-        self._server.pull_trigger()
+        with self._waking:
+            self._stop.set()
+            self._server.pull_trigger()
         self._thread.join(2 * CLOSE_SECONDS)
         self._thread = None
 
     def _serve(self) -> None:
         """All sockets are touched by this thread alone, also when they are closed."""
-        while not self._streams.closing.is_set():
+        while not self._stop.is_set():
             wasyncore.loop(timeout=1.0, use_poll=True, map=self._sockets, count=1)
         self._server.task_dispatcher.shutdown(timeout=CLOSE_SECONDS)
-        wasyncore.close_all(self._sockets)
+        with self._waking:  # close() is still writing to one of them
+            wasyncore.close_all(self._sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:
