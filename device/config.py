@@ -25,7 +25,7 @@ class CameraConfig:
     """V4L2 device of a USB webcam; picamera2 takes the first CSI camera."""
     width: int = field(default=640, metadata={"range": (160, 1920)})
     height: int = field(default=480, metadata={"range": (120, 1080)})
-    rate_hz: float = field(default=5.0, metadata={"range": (0.2, 30.0)})
+    rate_hz: float = field(default=8.0, metadata={"range": (0.2, 30.0)})
     detector: Literal["short", "full", "both"] = "both"
     """MediaPipe's model: up to about 2 m, up to about 5 m, or the second where the first finds nobody."""
 
