@@ -18,7 +18,8 @@ from device.demo import portrait, speech
 from device.demo.scene_maker import make_scene
 from device.domain.reading import Modality
 from device.errors import SetupError
-from device.ports import SAMPLE_RATE_HZ, Frame
+from device.ports import SAMPLE_RATE_HZ, Chunk, Frame
+from device.sensing.ears import Ears
 from device.sensing.eyes import Eyes
 
 pytest.importorskip("skimage", reason="scikit-image is missing: pip install scikit-image")
@@ -92,14 +93,32 @@ def test_both_voices_are_heard_as_speech_and_the_pauses_between_people_are_not(s
     assert share(36.0, 40.0) == share(80.0, 88.0) == 0.0
 
 
-def test_the_glad_voice_is_higher_faster_and_louder_than_the_sad_one(scene: Scene) -> None:
+def test_each_voice_is_mostly_recognised_and_never_stands_for_the_other_mood(scene: Scene) -> None:
+    card = read_card(Config().paths.models, Modality.VOICE)
+    for sound, label, other in zip(scene.sounds, ("happy", "sad"), ("sad", "happy"), strict=True):
+        ears = Ears(SileroSpeechGate(), TfliteClassifier(card), card.features, 1.0, 0.2, lambda: False)
+        heard = []
+        for start in np.arange(sound.from_seconds, sound.to_seconds, 0.5):
+            reading = ears.hear(Chunk(scene.sound_between(start, start + 0.5), start + 0.5))
+            heard += [reading.posterior.label] if reading else []
+        assert len(heard) > 10
+        assert heard.count(label) > 0.6 * len(heard), heard
+        assert heard.count(other) <= 0.1 * len(heard), heard
+
+
+def test_the_glad_voice_is_faster_louder_and_brighter_than_the_sad_one(scene: Scene) -> None:
     glad, sad = (sound.samples for sound in scene.sounds)
 
     def per_word(samples: np.ndarray, manner: speech.Manner) -> float:
         return len(samples) / SAMPLE_RATE_HZ / sum(len(sentence.split()) for sentence in manner.sentences)
 
-    assert per_word(glad, speech.HAPPY) < 0.75 * per_word(sad, speech.SAD)
-    assert np.sqrt(np.mean(glad**2)) > 1.5 * np.sqrt(np.mean(sad**2))
+    def brightness_hz(samples: np.ndarray) -> float:
+        power = np.abs(np.fft.rfft(samples)) ** 2
+        return float((power * np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE_HZ)).sum() / power.sum())
+
+    assert per_word(glad, speech.HAPPY) < 0.85 * per_word(sad, speech.SAD)
+    assert np.sqrt(np.mean(glad**2)) > 1.3 * np.sqrt(np.mean(sad**2))
+    assert brightness_hz(glad) > 1.3 * brightness_hz(sad)
     assert np.abs(sad).max() > 0.01 and np.abs(glad).max() < 0.99
 
 

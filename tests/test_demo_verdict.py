@@ -99,10 +99,29 @@ def test_a_third_mood_that_lacks_something_does_not_spoil_two_good_ones() -> Non
     assert evidence.verdict() == ""
 
 
-def test_the_table_tells_what_each_sense_said_when_it_counted_most() -> None:
+def test_the_table_tells_what_each_sense_said_for_the_mood_when_it_counted_most() -> None:
     evidence = Evidence()
     evidence.take_state(state("happy"), 1)
     weaker = state("happy", voice="neutral")
     weaker["senses"]["voice"]["weight"] = 0.1
     evidence.take_state(weaker, 2)
     assert evidence.sightings["happy"].senses == {"face": "happy 0.80", "voice": "happy 0.80"}
+
+
+def test_a_sense_too_unsure_to_be_used_had_no_part_in_it() -> None:
+    evidence = Evidence()
+    faint = state("happy")
+    faint["senses"]["voice"]["weight"] = 0.01
+    evidence.take_state(faint, 1)
+    assert evidence.sightings["happy"].senses == {"face": "happy 0.80"}
+
+
+def test_what_a_sense_says_for_another_mood_comes_second() -> None:
+    evidence = Evidence()
+    lagging = state("sad", face="happy")
+    lagging["senses"]["face"]["weight"] = 0.9
+    evidence.take_state(lagging, 1)
+    assert evidence.sightings["sad"].senses["face"] == "happy 0.80"
+    evidence.take_state(state("sad"), 2)
+    evidence.take_state(lagging, 3)
+    assert evidence.sightings["sad"].senses["face"] == "sad 0.80"

@@ -1,26 +1,29 @@
-"""Makes the demo's voices: everyday sentences spoken by espeak-ng, lively or tired by rate, pitch and level."""
+"""Makes the demo's voices: everyday sentences spoken by espeak-ng, made glad or tired in what the ear goes by."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
+from scipy.signal import butter, resample_poly, sosfilt
 
 from device.errors import SetupError
 
 PATIENCE_SECONDS = 30.0
 PAUSE_SECONDS = 0.5
 """Between two sentences."""
+RATE_HZ = 16_000
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How somebody speaks; see espeak-ng(1)."""
+    """How somebody speaks; see espeak-ng(1) for what it does itself."""
 
     sentences: tuple[str, ...]
     voice: str
@@ -31,57 +34,84 @@ class Manner:
     """How far the melody of the speech swings, 100 as usual."""
     level_dbfs: float
     """Root mean square of the whole."""
+    raised: float = 1.0
+    """Pitch and resonances times this: a smile shortens the vocal tract."""
+    dull_above_hz: float = 0.0
+    """From here on the voice falls by 6 dB an octave more: little effort in it; 0 leaves it bright."""
+    dying: float = 0.0
+    """Each sentence falls by e to this power until its end: it runs out of breath."""
 
 
 HAPPY = Manner(
     (
-        "Oh, that is wonderful! I have been looking forward to this all week!",
-        "Come in, come in! The cake is ready and everybody is here!",
-        "I can't believe it, we won! Let's put some music on and dance!",
+        "That is wonderful news!",
+        "I am so happy to see you!",
+        "Come in, come in!",
+        "We won! We really won!",
+        "What a beautiful day it is!",
     ),
-    voice="en-us+f3",
-    words_per_minute=190,
-    pitch=70,
-    range_percent=170,
-    level_dbfs=-20.0,
+    voice="en-us+f2",
+    words_per_minute=160,
+    pitch=80,
+    range_percent=250,
+    level_dbfs=-22.0,
+    raised=1.15,
 )
 SAD = Manner(
     (
-        "I don't know. The house is so quiet since she left.",
-        "It has been raining all day, and nobody called.",
-        "I would rather just sit here for a while, and not talk.",
+        "The house is so quiet since she left.",
+        "It has been raining all day.",
+        "I miss him so much.",
+        "I would rather sit here for a while.",
+        "Nobody called.",
     ),
-    voice="en-us+f3",
-    words_per_minute=110,
-    pitch=30,
-    range_percent=40,
+    voice="en-us+anika",
+    words_per_minute=90,
+    pitch=20,
+    range_percent=30,
     level_dbfs=-26.0,
+    dull_above_hz=500.0,
+    dying=1.5,
 )
+
+Samples = NDArray[np.float32]
 
 
 def write_speech(manner: Manner, path: Path) -> None:
     """Speak the sentences into `path` (WAV, mono); SetupError when espeak-ng is missing."""
-    spoken, rate_hz = _speak(manner, path.with_suffix(".raw.wav"))
-    soundfile.write(path, _at_level(spoken, manner.level_dbfs), rate_hz, subtype="PCM_16")
+    draft = path.with_suffix(".draft.wav")
+    pause = np.zeros(round(PAUSE_SECONDS * RATE_HZ), dtype=np.float32)
+    parts = [
+        part for sentence in manner.sentences for part in (_coloured(_speak(sentence, manner, draft), manner), pause)
+    ]
+    soundfile.write(path, _at_level(np.concatenate(parts), manner.level_dbfs), RATE_HZ, subtype="PCM_16")
 
 
-def _speak(manner: Manner, draft: Path) -> tuple[NDArray[np.float32], int]:
+def _speak(sentence: str, manner: Manner, draft: Path) -> Samples:
     program = shutil.which("espeak-ng")
     if program is None:
         raise SetupError("espeak-ng: not installed; the demo's voices come from it: apt install espeak-ng")
-    pause = f'<break time="{round(PAUSE_SECONDS * 1000)}ms"/>'
-    text = f'<speak><prosody range="{manner.range_percent}%">{pause.join(manner.sentences)}</prosody></speak>'
+    text = f'<speak><prosody range="{manner.range_percent}%">{sentence}</prosody></speak>'
     options = ["-v", manner.voice, "-s", str(manner.words_per_minute), "-p", str(manner.pitch), "-m", "-w", str(draft)]
     try:
         subprocess.run([program, *options, text], check=True, capture_output=True, timeout=PATIENCE_SECONDS)
-        samples, rate_hz = soundfile.read(draft, dtype="float32")
+        spoken, rate_hz = soundfile.read(draft, dtype="float32")
     except (subprocess.SubprocessError, soundfile.SoundFileError) as error:
         raise SetupError(f"espeak-ng: did not speak ({error}); try: espeak-ng -v {manner.voice} hello") from None
     finally:
         draft.unlink(missing_ok=True)
-    return samples, rate_hz
+    change = Fraction(RATE_HZ, rate_hz) / Fraction(manner.raised).limit_denominator(20)
+    return np.asarray(resample_poly(spoken, change.numerator, change.denominator), dtype=np.float32)
 
 
-def _at_level(samples: NDArray[np.float32], level_dbfs: float) -> NDArray[np.float32]:
+def _coloured(samples: Samples, manner: Manner) -> Samples:
+    """The voice with its effort and breath."""
+    if manner.dull_above_hz:
+        samples = sosfilt(butter(1, manner.dull_above_hz, fs=RATE_HZ, output="sos"), samples)
+    sentence = samples / (float(np.sqrt(np.mean(samples**2))) or 1.0)
+    return np.asarray(sentence * np.exp(np.linspace(0, -manner.dying, len(samples))), dtype=np.float32)
+
+
+def _at_level(samples: Samples, level_dbfs: float) -> Samples:
     level = float(np.sqrt(np.mean(samples**2))) or 1.0
     return np.asarray(np.tanh(samples / level * 10 ** (level_dbfs / 20)), dtype=np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from device.domain.fusion import FusionSettings
 from device.domain.labels import UNKNOWN, Affect, affect_of
 from device.domain.selection import SelectionSettings, fits
 
@@ -41,8 +42,9 @@ class Sighting:
     mood: str
     at_seconds: float
     senses: dict[str, str] = field(default_factory=dict)
-    """By sense: label and probability when it counted most while the mood lasted."""
-    weights: dict[str, float] = field(default_factory=dict)
+    """By sense: label and probability of what it contributed, its best word for the mood if it had one."""
+    ranks: dict[str, tuple[bool, float]] = field(default_factory=dict)
+    """By sense: whether that was for the mood, and its weight."""
     song: Song | None = None
     """A suiting one that MPD played while the mood lasted."""
     song_at_seconds: float = 0.0
@@ -126,6 +128,7 @@ def table(evidence: Evidence) -> str:
 
 def _note_sense(sighting: Sighting, name: str, sense: dict[str, Any]) -> None:
     weight = float(sense["weight"] or 0.0)
-    if weight > sighting.weights.get(name, 0.0) and sense["label"] != UNKNOWN:
-        sighting.weights[name] = weight
+    rank = (sense["label"] == sighting.mood, weight)
+    if weight >= FusionSettings().smallest_weight and rank > sighting.ranks.get(name, (False, 0.0)):
+        sighting.ranks[name] = rank
         sighting.senses[name] = f"{sense['label']} {float(sense['probability'] or 0.0):.2f}"
