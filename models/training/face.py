@@ -1,10 +1,11 @@
 """Trains the face model on FER-2013 and FER+, quantises it to int8 and measures the file that ships.
 
-    python -m models.training.face --data DIR [--shallow N] [--epochs N] [--resume]
+    python -m models.training.face --data DIR [--epochs SHALLOW DEEP SETTLE] [--resume]
 
 `DIR` holds `fer2013.npz` (images uint8 [N, 48, 48], label, split, ferplus_votes). A shallow network learns first,
-cheaply; then it grows by residual blocks that start as the identity, and the deep one learns on. Every epoch leaves a
-checkpoint in `build/face/<phase>/`. The rate is a cosine with warm-up; the weights that ship are a moving average.
+cheaply; then it grows by residual blocks that start as the identity, and the deep one learns on; at last it settles on
+less varied faces and on the labels that the tests are scored by. Every epoch leaves a checkpoint in
+`build/face/<phase>/`. The rate is a cosine with warm-up; the weights that ship are a moving average.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,7 @@ WRONG_VOTES = (5274, 33200)
 WIDTHS = (32, 48, 96, 208)
 BATCH = 128
 WARM_UP = 0.05
-WEIGHT_DECAY = 5e-4
 EMA_MOMENTUM = 0.998
-LABEL_SHARE = 0.6
 SMOOTHING = 0.05
 SEED = 20130
 BUILD = Path("build/face")
@@ -63,10 +62,29 @@ class Phase:
     """The first epochs, on 40×40 crops: 0.7 of the time for nearly the same lesson."""
     erase: float
     """Chance that a rectangle of a crop is blanked."""
+    variety: float = 1.0
+    """How far the faces are turned, scaled, shifted and relit, against the most."""
+    label_share: float = 0.6
+    """Weight of the FER label in the target; the rest is the FER+ votes'."""
+    weight_decay: float = 5e-4
 
 
-SHALLOW = Phase("shallow", (1, 1, 1), epochs=44, schedule=44, peak_rate=0.1, small_epochs=20, erase=0.5)
-DEEP = Phase("deep", (1, 2, 2), epochs=14, schedule=14, peak_rate=0.04, small_epochs=0, erase=0.25)
+PHASES = (
+    Phase("shallow", (1, 1, 1), epochs=37, schedule=44, peak_rate=0.1, small_epochs=20, erase=0.5),
+    Phase("deep", (1, 2, 2), epochs=14, schedule=14, peak_rate=0.04, small_epochs=0, erase=0.25),
+    Phase(
+        "settle",
+        (1, 2, 2),
+        epochs=18,
+        schedule=18,
+        peak_rate=0.03,
+        small_epochs=6,
+        erase=0.1,
+        variety=0.6,
+        label_share=0.85,
+        weight_decay=2e-4,
+    ),
+)
 SMALL_PIXELS = 40
 
 
@@ -78,8 +96,16 @@ class Faces:
     """uint8 [N, 48, 48]."""
     label: np.ndarray
     """int64 [N], index into LABELS."""
-    target: np.ndarray
-    """float32 [N, 7], what training aims at."""
+    votes: np.ndarray
+    """float32 [N, 7], shares of the FER+ votes; the label where there are none."""
+
+    def target(self, label_share: float) -> np.ndarray:
+        """What training aims at, float32 [N, 7]: the smoothed label and the votes.
+
+        Barsoum et al., "Training deep networks for facial expression recognition with crowd-sourced label
+        distribution", ICMI 2016, trains on the votes alone; the tests here are scored on the label.
+        """
+        return label_share * smoothed(self.label) + (1 - label_share) * self.votes
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +127,14 @@ def read_parts(folder: Path) -> Parts:
     """Read FER-2013 and drop every training row whose pixels occur in either test part."""
     archive = np.load(folder / "fer2013.npz")
     images, label, split = archive["images"], archive["label"].astype(np.int64), archive["split"]
-    target = soft_targets(label, archive["ferplus_votes"])
+    votes = vote_shares(label, archive["ferplus_votes"])
     pixels = [image.tobytes() for image in images]
     tested = {content for content, part in zip(pixels, split, strict=True) if part != 0}
     copied = np.array([part == 0 and content in tested for content, part in zip(pixels, split, strict=True)])
     blank = images.reshape(len(images), -1).std(axis=1) < 1
 
     def part(rows: np.ndarray) -> Faces:
-        return Faces(images[rows], label[rows], target[rows])
+        return Faces(images[rows], label[rows], votes[rows])
 
     return Parts(
         train=part((split == 0) & ~copied & ~blank),
@@ -119,18 +145,17 @@ def read_parts(folder: Path) -> Parts:
     )
 
 
-def soft_targets(label: np.ndarray, votes: np.ndarray) -> np.ndarray:
-    """Mix the FER label (smoothed) with the shares of the FER+ votes; float32 [N, 7].
+def smoothed(label: np.ndarray) -> np.ndarray:
+    """One-hot labels with a little for every other label; float32 [N, 7]."""
+    return np.eye(len(LABELS), dtype=np.float32)[label] * (1 - SMOOTHING) + np.float32(SMOOTHING / len(LABELS))
 
-    Barsoum et al., "Training deep networks for facial expression recognition with crowd-sourced label distribution",
-    ICMI 2016, trains on the votes alone; the tests here are scored on the label, so it keeps the larger share.
-    """
-    hard = np.eye(len(LABELS), dtype=np.float32)[label] * (1 - SMOOTHING) + SMOOTHING / len(LABELS)
+
+def vote_shares(label: np.ndarray, votes: np.ndarray) -> np.ndarray:
+    """Shares of the FER+ votes over LABELS, the smoothed label where there are none; float32 [N, 7]."""
     counts = votes[:, VOTE_COLUMNS].astype(np.float32)
     counts[list(WRONG_VOTES)] = 0
     total = counts.sum(axis=1, keepdims=True)
-    shares = np.where(total > 0, counts / np.maximum(total, 1), hard)
-    return (LABEL_SHARE * hard + (1 - LABEL_SHARE) * shares).astype(np.float32)
+    return np.where(total > 0, counts / np.maximum(total, 1), smoothed(label)).astype(np.float32)
 
 
 def tensors(images: np.ndarray) -> np.ndarray:
@@ -138,25 +163,25 @@ def tensors(images: np.ndarray) -> np.ndarray:
     return np.stack([normalise_crop(image) for image in images])
 
 
-def vary(image: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
+def vary(image: np.ndarray, pixels: int, variety: float, rng: np.random.Generator) -> np.ndarray:
     """One face as another camera, head and lamp could have given it; uint8 [pixels, pixels]."""
-    image = _warp(image, pixels, rng)
-    if rng.random() < 0.5:
+    image = _warp(image, pixels, variety, rng)
+    if rng.random() < 0.5 * variety:
         image = _gamma(image, float(np.exp(rng.uniform(-0.4, 0.4))))
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 * variety:
         image = _side_light(image, rng)
-    if rng.random() < 0.15:
+    if rng.random() < 0.15 * variety:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 0.9))
-    if rng.random() < 0.15:
+    if rng.random() < 0.15 * variety:
         image = np.clip(image + rng.normal(0, rng.uniform(2, 8), image.shape), 0, 255).astype(np.uint8)
     return image
 
 
-def _warp(image: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
-    """Turn by up to 12°, scale by up to 12 %, shift by up to 10 %, mirror one in two."""
-    scale = pixels / CROP_PIXELS * np.exp(rng.uniform(-0.12, 0.12))
-    matrix = cv2.getRotationMatrix2D(((CROP_PIXELS - 1) / 2,) * 2, rng.uniform(-12, 12), scale)
-    matrix[:, 2] += (pixels - CROP_PIXELS) / 2 + rng.uniform(-0.1, 0.1, 2) * pixels
+def _warp(image: np.ndarray, pixels: int, variety: float, rng: np.random.Generator) -> np.ndarray:
+    """Turn by up to 12°, scale by up to 12 %, shift by up to 10 %, each times `variety`; mirror one in two."""
+    scale = pixels / CROP_PIXELS * np.exp(variety * rng.uniform(-0.12, 0.12))
+    matrix = cv2.getRotationMatrix2D(((CROP_PIXELS - 1) / 2,) * 2, variety * rng.uniform(-12, 12), scale)
+    matrix[:, 2] += (pixels - CROP_PIXELS) / 2 + variety * rng.uniform(-0.1, 0.1, 2) * pixels
     warped = cv2.warpAffine(image, matrix, (pixels, pixels), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return warped[:, ::-1] if rng.random() < 0.5 else warped
 
@@ -182,19 +207,20 @@ def _erase(tensor: np.ndarray, chance: float, rng: np.random.Generator) -> None:
 
 
 def batches(
-    faces: Faces, pixels: int, erase: float, rng: np.random.Generator
+    faces: Faces, pixels: int, phase: Phase, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """One epoch of varied batches (float32 [128, S, S, 1], float32 [128, 7]), made ahead by a thread."""
     ready: queue.Queue[tuple[np.ndarray, np.ndarray] | None] = queue.Queue(maxsize=6)
     order = rng.permutation(len(faces.images))
+    target = faces.target(phase.label_share)
 
     def fill() -> None:
         for start in range(0, len(order) - BATCH + 1, BATCH):
             rows = order[start : start + BATCH]
-            made = np.stack([normalise_crop(vary(faces.images[row], pixels, rng)) for row in rows])
+            made = np.stack([normalise_crop(vary(faces.images[row], pixels, phase.variety, rng)) for row in rows])
             for tensor in made:
-                _erase(tensor, erase, rng)
-            ready.put((made, faces.target[rows]))
+                _erase(tensor, phase.erase, rng)
+            ready.put((made, target[rows]))
         ready.put(None)
 
     threading.Thread(target=fill, daemon=True).start()
@@ -308,7 +334,7 @@ class Trainer:
         variables = self.model.trainable_variables
         gradients = tape.gradient(loss, variables)
         decayed = [
-            gradient + WEIGHT_DECAY * variable if "kernel" in variable.name else gradient
+            gradient + self.phase.weight_decay * variable if "kernel" in variable.name else gradient
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
         self.optimiser.apply_gradients(zip(decayed, variables, strict=True))
@@ -324,7 +350,7 @@ class Trainer:
         step = epoch * self.steps_per_epoch
         pixels = SMALL_PIXELS if epoch < self.phase.small_epochs else CROP_PIXELS
         rng = np.random.default_rng([SEED, len(self.phase.name), epoch])
-        for images, target in batches(faces, pixels, self.phase.erase, rng):
+        for images, target in batches(faces, pixels, self.phase, rng):
             self.optimiser.learning_rate.assign(self.rate(step))
             momentum = min(EMA_MOMENTUM, (1 + step) / (10 + step))
             loss, agreement = self.step(tf.constant(images), tf.constant(target), tf.constant(momentum, tf.float32))
@@ -334,16 +360,12 @@ class Trainer:
         return tuple(np.mean(figures, axis=0))  # type: ignore[return-value]
 
 
-def train(parts: Parts, shallow: Phase, deep: Phase, resume: bool) -> Trainer:
-    """Train both phases; with `resume`, from the last checkpoint."""
-    steps = len(parts.train.images) // BATCH
-    trainer = Trainer(deep, steps)
-    if not (resume and trainer.restore()):
-        elder = Trainer(shallow, steps)
-        if resume:
-            elder.restore()
-        run(elder, parts)
-        inherit(trainer.model, elder.average)
+def train(parts: Parts, phases: Sequence[Phase], resume: bool) -> Trainer:
+    """Train every phase on from the one before; with `resume`, from the last checkpoint."""
+    *earlier, phase = phases
+    trainer = Trainer(phase, len(parts.train.images) // BATCH)
+    if not (resume and trainer.restore()) and earlier:
+        inherit(trainer.model, train(parts, earlier, resume).average)
         trainer.average.set_weights(trainer.model.get_weights())
     run(trainer, parts)
     return trainer
@@ -450,7 +472,7 @@ def measures(logits: np.ndarray, label: np.ndarray, temperature: float) -> dict[
     }
 
 
-def export(parts: Parts, average: tf.keras.Model, phases: tuple[Phase, Phase], private: bool) -> None:
+def export(parts: Parts, average: tf.keras.Model, phases: Sequence[Phase], private: bool) -> None:
     """Write `models/face.tflite` and its card, and print what was measured."""
     rows = np.random.default_rng(SEED).choice(len(parts.train.images), 600, replace=False)
     MODEL.write_bytes(quantise(for_one(average), tensors(parts.train.images[rows])))
@@ -482,12 +504,11 @@ def measure_private(parts: Parts, average: tf.keras.Model, temperature: float) -
 
 
 def facts(
-    parts: Parts, average: tf.keras.Model, temperature: float, phases: tuple[Phase, Phase], measured: dict[str, Any]
+    parts: Parts, average: tf.keras.Model, temperature: float, phases: Sequence[Phase], measured: dict[str, Any]
 ) -> dict[str, Any]:
     """What the card says about this model."""
     geometry = json.loads(GEOMETRY.read_text()) if GEOMETRY.exists() else {"scale": 1.0, "shift_x": 0.0, "shift_y": 0.0}
     rows = len(parts.train.images)
-    shallow, deep = phases
     return {
         "name": "moodify-face",
         "modality": "face",
@@ -508,9 +529,9 @@ def facts(
                 {"name": "FER-2013", "rows": rows, "licence": "no licence by the makers found"},
                 {"name": "FER+", "rows": rows, "licence": "MIT"},
             ],
-            "command": f"python -m models.training.face --data DIR --shallow {shallow.epochs} --epochs {deep.epochs}",
+            "command": f"scripts/train face --data DIR --epochs {' '.join(str(phase.epochs) for phase in phases)}",
             "seed": SEED,
-            "epochs": shallow.epochs + deep.epochs,
+            "epochs": sum(phase.epochs for phase in phases),
             "removed_duplicates": parts.removed_duplicates,
         },
         "measured": measured,
@@ -523,8 +544,14 @@ def main() -> None:
     """Train, quantise, measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with fer2013.npz")
-    parser.add_argument("--epochs", type=int, default=DEEP.epochs, help="of the deep network")
-    parser.add_argument("--shallow", type=int, default=SHALLOW.epochs, help="epochs of the shallow network")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        nargs=len(PHASES),
+        default=[phase.epochs for phase in PHASES],
+        metavar=tuple(phase.name.upper() for phase in PHASES),
+        help="of each phase",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument(
         "--export-only", action="store_true", help="convert the last checkpoint, leave PrivateTest alone"
@@ -535,14 +562,13 @@ def main() -> None:
     tf.config.threading.set_inter_op_parallelism_threads(2)
     tf.keras.utils.set_random_seed(SEED)
     parts = read_parts(arguments.data)
-    shallow = replace(SHALLOW, epochs=arguments.shallow)
-    deep = replace(DEEP, epochs=arguments.epochs, schedule=arguments.epochs)
+    phases = [replace(phase, epochs=epochs) for phase, epochs in zip(PHASES, arguments.epochs, strict=True)]
     if arguments.export_only:
-        trainer = Trainer(deep, 1)
+        trainer = Trainer(phases[-1], 1)
         trainer.restore()
     else:
-        trainer = train(parts, shallow, deep, arguments.resume)
-    export(parts, trainer.average, (shallow, deep), private=not arguments.export_only)
+        trainer = train(parts, phases, arguments.resume)
+    export(parts, trainer.average, phases, private=not arguments.export_only)
 
 
 if __name__ == "__main__":
