@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import mutagen
-from mpd import MPDClient, MPDError
+from mpd import CommandError, MPDClient, MPDError
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -113,8 +113,7 @@ class PlayerWitness:
         try:
             client = self._client = self._client or self._server.client()
             status = client.status()
-            behind = client.playlistid(status["nextsongid"]) if "nextsongid" in status else []
-            return status, client.currentsong(), behind[0] if behind else {}
+            return status, client.currentsong(), _behind(client, status)
         except (OSError, MPDError):
             self._drop()
             return {}, {}, {}
@@ -139,3 +138,13 @@ def mood_words(path: Path) -> tuple[str, ...]:
         return ()
     frame = tags.get("TMOO") or tags.get("TXXX:MOOD")
     return tuple(str(word) for word in (frame.text if frame else tags.get("mood", ())))
+
+
+def _behind(client: MPDClient, status: dict[str, str]) -> dict[str, str]:
+    """The song behind the present one; empty when there is none, or when it was taken out this moment."""
+    if "nextsongid" not in status:
+        return {}
+    try:
+        return next(iter(client.playlistid(status["nextsongid"])), {})
+    except CommandError:
+        return {}
