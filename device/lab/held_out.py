@@ -20,7 +20,7 @@ from device.lab.evaluate import PRIVATE_TEST, ravdess_test, read_archive, tess_t
 SEED = 11
 FACE_PIXELS = 200
 """Of 480: somebody on the sofa, a metre or two away."""
-LENGTH_SECONDS = 10
+LENGTH_SECONDS = 15
 
 SCENE = """title = "{title}"
 length = {length}
@@ -35,6 +35,7 @@ face_pixels = {pixels}
 from = 2
 to = {length}
 file = "{voice}"
+repeat = true
 
 [[expect]]
 from = 1
