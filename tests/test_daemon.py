@@ -144,6 +144,7 @@ def test_a_sound_server_killed_is_told_and_used_again_when_it_is_back(house, tmp
             server.kill()
             lost = speaker.until(lambda s: s["senses"]["voice"]["state"] == "lost", "the microphone to be lost")
             assert lost["senses"]["voice"]["detail"]
+            wait_until(lambda: broker_state(house)["senses"]["voice"]["state"] == "lost", "the broker to have it")
             server.start()
             speaker.until(lambda s: s["senses"]["voice"]["state"] == "on", "the microphone to be on again", 120)
         finally:
