@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -35,6 +36,8 @@ MOST_PRESSES = 3
 """For one mood."""
 ROOT = Path(__file__).resolve().parent.parent.parent
 
+_asked_to_stop = threading.Event()
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -53,7 +56,8 @@ def run_demo(seconds: float | None, live: bool, folder: Path | None, port: int, 
     `live` uses the real camera and microphone instead of the scene, `sound` plays aloud. SetupError when something is
     missing; 130 after Ctrl-C.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a background job of a shell inherits it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
         with ExitStack() as stage:
@@ -96,6 +100,7 @@ def _watch(stage: Stage, seconds: float | None, presses: int) -> int:
     evidence, began, left, tried = Evidence(), time.monotonic(), presses, 0.0
     while seconds is None or time.monotonic() - began < seconds:
         time.sleep(LOOK_SECONDS)
+        _stop_if_asked()
         now = time.monotonic() - began
         for name, ended in (("MPD", stage.mpd.ended), ("the broker", stage.broker.ended)):
             if ended:
@@ -196,6 +201,7 @@ def _wait_until_ready(speaker: Child) -> str | None:
     """The line with the page's address; None when the speaker ended before it was ready."""
     end_seconds = time.monotonic() + START_SECONDS
     while not speaker.ended:
+        _stop_if_asked()
         lines = speaker.log.read_text(encoding="utf-8", errors="replace").splitlines()
         if "ready" in lines:
             return next((line for line in lines if line.startswith("page: ")), "page: none")
@@ -260,4 +266,11 @@ def _say(line: str) -> None:
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:
+    _asked_to_stop.set()
     raise KeyboardInterrupt
+
+
+def _stop_if_asked() -> None:
+    """An exception out of a signal handler is lost when it strikes in a finaliser: here it is raised again."""
+    if _asked_to_stop.is_set():
+        raise KeyboardInterrupt
