@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import socket
 import sys
@@ -202,9 +203,11 @@ def _wait_until_ready(speaker: Child) -> str | None:
     end_seconds = time.monotonic() + START_SECONDS
     while not speaker.ended:
         _stop_if_asked()
-        lines = speaker.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        if "ready" in lines:
-            return next((line for line in lines if line.startswith("page: ")), "page: none")
+        # What C libraries print lands in the same file, and not always with an end of line of its own.
+        told = speaker.log.read_text(encoding="utf-8", errors="replace")
+        if re.search(r"ready$", told, re.MULTILINE):
+            page = re.search(r"page: http\S+", told)
+            return page[0] if page else "page: none"
         if time.monotonic() > end_seconds:
             raise SetupError(f"the speaker: not ready after {START_SECONDS:.0f} s; see {speaker.log}")
         time.sleep(LOOK_SECONDS)
