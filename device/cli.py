@@ -153,7 +153,8 @@ def _run(options: argparse.Namespace) -> int:
 
     config = _config(options)
     scene = load_scene(options.scene) if options.scene else None
-    return run(config, scene, lambda line: print(line, flush=True))
+    # One write a line: another thread's log line must not come between the words and their end.
+    return run(config, scene, lambda line: print(f"{line}\n", end="", flush=True))
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -205,7 +205,7 @@ def _wait_until_ready(speaker: Child) -> str | None:
         _stop_if_asked()
         # What C libraries print lands in the same file, and not always with an end of line of its own.
         told = speaker.log.read_text(encoding="utf-8", errors="replace")
-        if re.search(r"ready$", told, re.MULTILINE):
+        if re.search(r"^ready|ready$", told, re.MULTILINE):
             page = re.search(r"page: http\S+", told)
             return page[0] if page else "page: none"
         if time.monotonic() > end_seconds:
