@@ -29,6 +29,7 @@ import tensorflow as tf
 
 from device.sensing.crop import CROP_PIXELS, normalise_crop
 from models.training.card_writer import write_card
+from models.training.measuring import calibration_error, fit_temperature, int8_logits
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 VOTE_COLUMNS = (4, 5, 6, 1, 3, 2, 0)
@@ -411,48 +412,7 @@ def quantise(model: tf.keras.Model, examples: np.ndarray) -> bytes:
     return bytes(converter.convert())
 
 
-def int8_logits(path: Path, inputs: np.ndarray) -> np.ndarray:
-    """Logits of the shipped file, float32 [N, 7], for normalised crops."""
-    interpreter = tf.lite.Interpreter(str(path), num_threads=1)
-    interpreter.allocate_tensors()
-    entry, exit_ = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    scale, zero = entry["quantization"]
-    out_scale, out_zero = exit_["quantization"]
-    logits = []
-    for quantised in np.clip(np.round(inputs / scale + zero), -128, 127).astype(np.int8):
-        interpreter.set_tensor(entry["index"], quantised[np.newaxis])
-        interpreter.invoke()
-        logits.append(interpreter.get_tensor(exit_["index"])[0])
-    return ((np.array(logits, np.float32) - out_zero) * out_scale).astype(np.float32)
-
-
 # --- measuring ----------------------------------------------------------------------------------------------------
-
-
-def posterior(logits: np.ndarray, temperature: float) -> np.ndarray:
-    scaled = logits / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def fit_temperature(logits: np.ndarray, label: np.ndarray) -> float:
-    """The temperature with the least negative log likelihood (Guo et al., On Calibration, ICML 2017)."""
-    candidates = np.exp(np.linspace(np.log(0.2), np.log(5), 400))
-    rows = np.arange(len(label))
-    costs = [-np.log(posterior(logits, value)[rows, label] + 1e-9).mean() for value in candidates]
-    return float(candidates[int(np.argmin(costs))])
-
-
-def calibration_error(probabilities: np.ndarray, label: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error over equal-width bins."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == label
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        (place == index).mean() * abs(right[place == index].mean() - confidence[place == index].mean())
-        for index in range(bins)
-        if (place == index).any()
-    ]
-    return float(sum(gaps))
 
 
 def measures(logits: np.ndarray, label: np.ndarray, temperature: float) -> dict[str, Any]:
@@ -467,7 +427,7 @@ def measures(logits: np.ndarray, label: np.ndarray, temperature: float) -> dict[
     return {
         "accuracy": round(float((guess == label).mean()), 4),
         "macro_f1": round(float(np.mean(f1)), 4),
-        "ece": round(calibration_error(posterior(logits, temperature), label), 4),
+        "ece": round(calibration_error(logits, label, temperature), 4),
         "recall": recall,
     }
 

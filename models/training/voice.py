@@ -31,6 +31,7 @@ from scipy.signal import fftconvolve
 from device.domain.labels import LABELS
 from device.sensing.logmel import CLIP, LogMelSpec, fit, levelled_speech, log_mel, standardise
 from models.training.card_writer import write_card
+from models.training.measuring import calibration_error, fit_temperature, int8_logits
 
 TESS = {"angry": 0, "disgust": 1, "fear": 2, "happy": 3, "sad": 4, "ps": 5, "neutral": 6}
 RAVDESS = {"01": 6, "02": 6, "03": 3, "04": 4, "05": 0, "06": 2, "07": 1, "08": 5}
@@ -325,6 +326,11 @@ def train(parts: dict[str, Inputs], spec: LogMelSpec, epochs: int, resume: bool)
     return average
 
 
+def plain(inputs: Inputs) -> np.ndarray:
+    """The clips as they are, float32 [N, frames, bands]."""
+    return inputs.values[:, 0].astype(np.float32) * STEP
+
+
 def predict(model: Any, inputs: Inputs) -> np.ndarray:
     """Float logits [N, 7] of the plain inputs."""
     parts = np.array_split(inputs.values[:, 0], max(1, len(inputs.values) // 256))
@@ -358,56 +364,12 @@ def quantise(trained: Any, spec: LogMelSpec, examples: np.ndarray) -> bytes:
     return bytes(converter.convert())
 
 
-def int8_logits(path: Path, values: np.ndarray) -> np.ndarray:
-    """Logits of the file, float32 [N, 7], for kept inputs (int8 [N, frames, bands] in steps of STEP)."""
-    import tensorflow as tf
-
-    interpreter = tf.lite.Interpreter(str(path), num_threads=1)
-    interpreter.allocate_tensors()
-    entry, exit_ = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    scale, zero = entry["quantization"]
-    out_scale, out_zero = exit_["quantization"]
-    logits = []
-    for value in values:
-        interpreter.reset_all_variables()
-        quantised = np.clip(np.round(value.astype(np.float32) * STEP / scale + zero), -128, 127).astype(np.int8)
-        interpreter.set_tensor(entry["index"], quantised[np.newaxis])
-        interpreter.invoke()
-        logits.append(interpreter.get_tensor(exit_["index"])[0])
-    return ((np.array(logits, np.float32) - out_zero) * out_scale).astype(np.float32)
-
-
 # --- measuring ----------------------------------------------------------------------------------------------------
 
 
-def posterior(logits: np.ndarray, temperature: float) -> np.ndarray:
-    scaled = logits / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def fit_temperature(logits: np.ndarray, inputs: Inputs) -> float:
-    """The temperature with the least negative log likelihood, every corpus counting the same."""
-    weight = np.zeros(len(inputs.label))
-    for index in np.unique(inputs.corpus):
-        weight[inputs.corpus == index] = 1 / (inputs.corpus == index).sum()
-    rows = np.arange(len(inputs.label))
-    candidates = np.exp(np.linspace(np.log(0.3), np.log(8), 300))
-    costs = [-(weight * np.log(posterior(logits, t)[rows, inputs.label] + 1e-9)).sum() for t in candidates]
-    return float(candidates[int(np.argmin(costs))])
-
-
-def calibration_error(probabilities: np.ndarray, label: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error over equal-width bins (Guo et al. 2017)."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == label
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    return float(
-        sum(
-            (place == i).mean() * abs(right[place == i].mean() - confidence[place == i].mean())
-            for i in range(bins)
-            if (place == i).any()
-        )
-    )
+def even_weights(inputs: Inputs) -> np.ndarray:
+    """Weights of the rows with which every corpus counts the same."""
+    return 1 / np.bincount(inputs.corpus, minlength=len(CORPORA))[inputs.corpus]
 
 
 def export(parts: dict[str, Inputs], spec: LogMelSpec, model: Any, clips: Sequence[Clip], epochs: int) -> None:
@@ -416,14 +378,14 @@ def export(parts: dict[str, Inputs], spec: LogMelSpec, model: Any, clips: Sequen
     rows = np.random.default_rng(SEED).choice(len(train_values), 400, replace=False)
     MODEL.write_bytes(quantise(model, spec, train_values[rows, 0].astype(np.float32) * STEP))
     validation = parts[VALIDATION]
-    logits = int8_logits(MODEL, validation.values[:, 0])
-    temperature = fit_temperature(logits, validation)
+    logits = int8_logits(MODEL, plain(validation))
+    temperature = fit_temperature(logits, validation.label, even_weights(validation))
     test = parts[TEST]
-    test_logits = int8_logits(MODEL, test.values[:, 0])
+    test_logits = int8_logits(MODEL, plain(test))
     measured: dict[str, Any] = {
         "validation": {k: round(v, 4) for k, v in accuracies(logits, validation).items()},
         **{f"{k}_test": {"accuracy": round(v, 4)} for k, v in accuracies(test_logits, test).items()},
-        "ece": round(calibration_error(posterior(test_logits, temperature), test.label), 4),
+        "ece": round(calibration_error(test_logits, test.label, temperature), 4),
         "float": {f"{k}_test": round(v, 4) for k, v in accuracies(predict(model, test), test).items()},
     }
     write_card(MODEL, facts(spec, model, clips, temperature, epochs, measured))
