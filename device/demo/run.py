@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -36,8 +35,6 @@ PATIENCE_SECONDS = 6.0
 MOST_PRESSES = 3
 """For one mood."""
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-_asked_to_stop = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,6 @@ def _watch(stage: Stage, seconds: float | None, presses: int) -> int:
     evidence, began, left, tried = Evidence(), time.monotonic(), presses, 0.0
     while seconds is None or time.monotonic() - began < seconds:
         time.sleep(LOOK_SECONDS)
-        _stop_if_asked()
         now = time.monotonic() - began
         for name, ended in (("MPD", stage.mpd.ended), ("the broker", stage.broker.ended)):
             if ended:
@@ -202,7 +198,6 @@ def _wait_until_ready(speaker: Child) -> str | None:
     """The line with the page's address; None when the speaker ended before it was ready."""
     end_seconds = time.monotonic() + START_SECONDS
     while not speaker.ended:
-        _stop_if_asked()
         # What C libraries print lands in the same file, and not always with an end of line of its own.
         told = speaker.log.read_text(encoding="utf-8", errors="replace")
         if re.search(r"^ready|ready$", told, re.MULTILINE):
@@ -269,11 +264,4 @@ def _say(line: str) -> None:
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:
-    _asked_to_stop.set()
     raise KeyboardInterrupt
-
-
-def _stop_if_asked() -> None:
-    """An exception out of a signal handler is lost when it strikes in a finaliser: here it is raised again."""
-    if _asked_to_stop.is_set():
-        raise KeyboardInterrupt
