@@ -23,7 +23,7 @@ from device.adapters.scene import Scene, SceneCamera, SceneMicrophone
 from device.beats import Beats
 from device.conductor import Conductor
 from device.config import Config
-from device.domain.brain import BrainSettings, Wishes, state_with
+from device.domain.brain import Wishes, state_with
 from device.domain.events import SenseChanged, SenseState
 from device.domain.player import PlayState
 from device.domain.programme import Programme
@@ -92,7 +92,7 @@ def _start(config: Config, scene: Scene | None, parts: ExitStack, announce: Call
         plays=catalogue.recent_plays(config.music.history_songs, clock(), time.time()),
         disliked=catalogue.disliked(),
     )
-    settings = BrainSettings(config.fusion, config.mood, config.music, config.selection)
+    settings = config.brain
     conductor = Conductor(
         state_with(wishes, programme), settings, clock, beats.loop("conductor", CONDUCTOR_DEADLINE_SECONDS)
     )

@@ -8,6 +8,7 @@ import threading
 from device.adapters.catalogue_sqlite import Catalogue
 from device.config import LibraryConfig
 from device.domain.events import CatalogueChanged
+from device.domain.shelf import shelve
 from device.errors import MoodifyError
 from device.library import remark, scan
 from device.ports import Clock, Post
@@ -67,4 +68,5 @@ class Librarian:
             raise _StoppedError
 
     def _tell(self, detail: str) -> None:
-        self._post(CatalogueChanged(self._catalogue.tracks(), detail, self._clock()))
+        tracks = self._catalogue.tracks()
+        self._post(CatalogueChanged(shelve(tracks), len(tracks), detail, self._clock()))

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from device.domain.brain import Wishes
 from device.domain.events import Command, Event
+from device.domain.labels import Affect
 from device.domain.player import PlayerAction
+from device.domain.preference import Outcome
 from device.domain.reading import Posterior
 from device.domain.selection import Play
 from device.domain.snapshot import Snapshot
@@ -153,6 +155,15 @@ class Diary(Protocol):
 
     def record_rating(self, uri: str, liked: bool) -> None:
         """A person likes or dislikes a song."""
+
+    def record_outcome(self, uri: str, outcome: Outcome) -> None:
+        """What came of a song."""
+
+    def record_correction(self, uri: str, mood: str, affect: Affect) -> None:
+        """A person says how a song feels."""
+
+    def forget_taste(self, mood: str) -> None:
+        """Wipe the outcomes of a mood; empty: of all."""
 
 
 class Memory(Protocol):

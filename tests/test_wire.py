@@ -113,6 +113,9 @@ def test_a_snapshot_keeps_its_documented_keys():
         },
         "broker": {"connected": False, "detail": "127.0.0.1:1883: refused"},
         "catalogue": {"track_count": 24, "detail": ""},
+        "goal": "match",
+        "offer": None,
+        "quiet": False,
     }
 
 
