@@ -143,6 +143,8 @@ class Conductor:
             case RecordEnding(ending):
                 count = CountPlay if ending.played else CountSkip
                 self._submit(count(ending.song.uri, int(self._wall_clock())))
+                if self._diary:
+                    self._diary.record_ending(ending)
             case _:
                 self._submit(effect)
         if isinstance(effect, RecordRating):

@@ -29,6 +29,7 @@ from device.domain.goal import GOALS, Goal
 from device.domain.labels import LABELS
 from device.domain.reading import Modality
 from device.domain.snapshot import OverrideView, PlayerView, SenseView, Snapshot
+from device.ports import LibraryReport
 
 DEFAULT_OVERRIDE_MINUTES = 60
 LONGEST_OVERRIDE_MINUTES = 1440
@@ -59,6 +60,22 @@ def snapshot_json(snapshot: Snapshot) -> Json:
         "goal": snapshot.goal.value,
         "offer": snapshot.offer.value if snapshot.offer else None,
         "quiet": snapshot.quiet,
+    }
+
+
+def library_json(report: LibraryReport) -> Json:
+    """The library's report as a JSON object."""
+    return {
+        "origins": dict(report.by_origin),
+        "analysis": {
+            "done": report.listened,
+            "total": report.to_listen,
+            "seconds_left": None if report.seconds_left is None else _rounded(report.seconds_left, 0),
+            "detail": report.listening_detail,
+        },
+        "problems": [{"uri": uri, "reason": reason} for uri, reason in report.problems],
+        "problem_count": report.problem_count,
+        "unknown_words": list(report.unknown_words),
     }
 
 

@@ -6,6 +6,7 @@ import threading
 
 from device.domain.brain import Wishes
 from device.domain.labels import Affect
+from device.domain.listening import Ending
 from device.domain.player import PlayerAction
 from device.domain.preference import Outcome
 from device.domain.selection import Play
@@ -49,12 +50,16 @@ class FakeDiary:
         self.outcomes: list[tuple[str, Outcome]] = []
         self.corrections: list[tuple[str, str, Affect]] = []
         self.forgotten: list[str] = []
+        self.endings: list[Ending] = []
 
     def record_play(self, play: Play) -> None:
         self.plays.append(play)
 
     def record_rating(self, uri: str, liked: bool) -> None:
         self.ratings.append((uri, liked))
+
+    def record_ending(self, ending: Ending) -> None:
+        self.endings.append(ending)
 
     def record_outcome(self, uri: str, outcome: Outcome) -> None:
         self.outcomes.append((uri, outcome))
