@@ -24,6 +24,7 @@ from device.domain.events import (
     SenseState,
     SetOverride,
     SetVolume,
+    StickersRead,
     SwitchSense,
     Tick,
 )
@@ -157,6 +158,8 @@ def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State
             return replace(state, programme=programme, player_detail=detail), ()
         case PlayerRefused(detail, uri):
             return replace(state, programme=music.refuse(state.programme, uri), player_detail=detail), ()
+        case StickersRead():
+            return state, ()
         case HeraldChanged(connected, detail):
             return replace(state, broker_connected=connected, broker_detail=detail), ()
         case CatalogueChanged(tracks, detail):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from device.domain.player import PlayerStatus
+from device.domain.player import PlayerStatus, Sticker
 from device.domain.reading import Modality, Reading
 from device.domain.tracks import Track
 
@@ -129,6 +129,14 @@ class PlayerRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class StickersRead:
+    """What MPD's clients noted on tracks was read."""
+
+    stickers: tuple[Sticker, ...]
+    at_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class HeraldChanged:
     """The broker was reached or lost."""
 
@@ -164,6 +172,7 @@ Event = (
     | PlayerChanged
     | PlayerLost
     | PlayerRefused
+    | StickersRead
     | HeraldChanged
     | CatalogueChanged
     | Asked
