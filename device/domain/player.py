@@ -127,6 +127,4 @@ class Sticker:
     """0 dislike, 1 neutral, 2 like; None where nobody said."""
 
 
-PlayerAction = (
-    Enqueue | Remove | Resume | Pause | SkipNext | ChangeVolume | TurnTo | CountPlay | CountSkip | SetLike
-)
+PlayerAction = Enqueue | Remove | Resume | Pause | SkipNext | ChangeVolume | TurnTo | CountPlay | CountSkip | SetLike
