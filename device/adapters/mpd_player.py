@@ -1,4 +1,4 @@
-"""The music player: MPD, commanded through python-mpd2 by one thread while a second one waits for its news."""
+"""The music player: MPD, commanded by one thread while a second one waits for its news."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-from mpd import CommandError, FailureResponseCode
-
-from device.adapters.mpd_player_wire import LOST, Wire, spoken, why_lost
+from device.adapters.mpd_player_wire import LOST, Reason, Refused, Wire, spoken, why_lost
 from device.adapters.mpd_player_words import one_of, songs_of, status_of, upcoming_songs, uri_in
 from device.backoff import Backoff
 from device.config import MpdConfig, credential
@@ -170,7 +168,7 @@ class MpdPlayer:
         told = ""
         try:
             self._tell(task)
-        except CommandError as error:
+        except Refused as error:
             told = spoken(error)
             uri = uri or uri_in(told, self._songs)
             self._refuse(self._reason(error, uri), uri)
@@ -198,17 +196,17 @@ class MpdPlayer:
             case ChangeVolume(percent):
                 client.setvol(percent)
 
-    def _reason(self, error: CommandError, uri: str) -> str:
+    def _reason(self, error: Refused, uri: str) -> str:
         """What MPD did not like; a song it does not know makes it look for that song, once."""
         reason = spoken(error)
-        if not uri or error.errno is not FailureResponseCode.NO_EXIST:
+        if not uri or error.errno is not Reason.NO_EXIST:
             return f"{uri}: {reason}" if uri else f"MPD refused: {reason}"
         if uri in self._updates_asked:
             return f"{uri}: MPD does not know it ({reason})"
         self._updates_asked.add(uri)
         try:
             self._commands.client.update(uri)
-        except CommandError as refusal:
+        except Refused as refusal:
             return f"{uri}: MPD does not know it and would not look for it ({spoken(refusal)})"
         return f"{uri}: MPD does not know it ({reason}); it was asked to update its database"
 
@@ -239,8 +237,8 @@ class MpdPlayer:
         at_seconds = self._clock()
         try:
             upcoming = upcoming_songs(client, said)
-        except CommandError as error:
-            if error.errno not in (FailureResponseCode.ARG, FailureResponseCode.NO_EXIST):
+        except Refused as error:
+            if error.errno not in (Reason.ARG, Reason.NO_EXIST):
                 raise
             upcoming = []  # the queue was changed between the two questions: its bell is about to ring
         return status_of(said, current, upcoming, at_seconds), cleaned(one_of(said.get("error")))
@@ -302,8 +300,8 @@ class MpdPlayer:
 def _remove(client: Any, song_id: int) -> None:
     try:
         client.deleteid(song_id)
-    except CommandError as error:
-        if error.errno is not FailureResponseCode.NO_EXIST:
+    except Refused as error:
+        if error.errno is not Reason.NO_EXIST:
             raise
 
 

@@ -15,6 +15,10 @@ from device.domain.text import cleaned
 
 LOST = (OSError, MPDError, ValueError)
 """All that python-mpd2 raises: a socket's timeout is an OSError, an answer it cannot decode a ValueError."""
+Refused = CommandError
+"""MPD is well, but did not do what it was told."""
+Reason = FailureResponseCode
+"""Why not: the `errno` of a Refused."""
 
 
 class Wire:
@@ -57,14 +61,14 @@ class Wire:
                     self._socket.shutdown(socket.SHUT_RDWR)
 
 
-def spoken(error: CommandError) -> str:
+def spoken(error: Refused) -> str:
     """MPD's words without its protocol around them."""
     return cleaned(error.msg or str(error))
 
 
 def why_lost(error: Exception) -> str:
-    if isinstance(error, CommandError):
-        rights = (FailureResponseCode.PASSWORD, FailureResponseCode.PERMISSION)
+    if isinstance(error, Refused):
+        rights = (Reason.PASSWORD, Reason.PERMISSION)
         hint = "; set mpd.password_credential" if error.errno in rights else ""
         return spoken(error) + hint
     if isinstance(error, TimeoutError):
