@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 from mpd import CommandError, FailureResponseCode, MPDClient, MPDError
 
@@ -15,7 +15,7 @@ from device.domain.text import cleaned
 
 LOST = (OSError, MPDError, ValueError)
 """All that python-mpd2 raises: a socket's timeout is an OSError, an answer it cannot decode a ValueError."""
-Refused = CommandError
+Refused: TypeAlias = CommandError
 """MPD is well, but did not do what it was told."""
 Reason = FailureResponseCode
 """Why not: the `errno` of a Refused."""
