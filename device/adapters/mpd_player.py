@@ -1,20 +1,16 @@
-"""The music player: MPD, commanded through python-mpd2 by one thread while a second one waits for its news."""
+"""The music player: MPD, commanded by one thread while a second one waits for its news."""
 
 from __future__ import annotations
 
 import logging
-import os
 import queue
-import re
-import socket
 import threading
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from random import Random
 from typing import Any
 
-from mpd import CommandError, FailureResponseCode, MPDClient, MPDError
-
+from device.adapters.mpd_player_wire import LOST, Reason, Refused, Wire, spoken, why_lost
+from device.adapters.mpd_player_words import one_of, songs_of, status_of, upcoming_songs, uri_in
 from device.backoff import Backoff
 from device.config import MpdConfig, credential
 from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused
@@ -24,7 +20,6 @@ from device.domain.player import (
     Pause,
     PlayerAction,
     PlayerStatus,
-    PlayState,
     QueuedSong,
     Remove,
     Resume,
@@ -40,59 +35,15 @@ FIRST_DELAY_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 5.0
 MOST_WAITING = 64
 """Actions that may wait while MPD is slow; more are refused."""
-UPCOMING_SONGS = 5
 OWN_SONGS = 100
 """So many of the songs queued here are remembered as ours."""
 BEAT_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 NEWS = ("player", "playlist", "mixer", "options")
 
-_LOST = (OSError, MPDError, ValueError)
-"""All that python-mpd2 raises: a socket's timeout is an OSError, an answer it cannot decode a ValueError."""
-
 
 class _Look:
     """In the queue: there is news, ask for the status."""
-
-
-class _Wire:
-    """One connection to MPD, with a way to cut it from another thread."""
-
-    def __init__(self, config: MpdConfig, password: str | None) -> None:
-        self._config = config
-        self._password = password
-        self._lock = threading.Lock()
-        self._cut = False
-        self._socket: socket.socket | None = None
-        self.client: Any = MPDClient()
-        self.client.timeout = config.timeout_seconds
-
-    def connect(self) -> None:
-        """Connect and log in; OSError or MPDError when that fails."""
-        self.client.connect(self._config.host, self._config.port)
-        with self._lock:
-            self._socket = socket.socket(fileno=os.dup(self.client.fileno()))
-            if self._cut:
-                raise OSError("closed")
-        if self._password:
-            self.client.password(self._password)
-
-    def disconnect(self) -> None:
-        """After an error a client is of no use until this was called."""
-        with self._lock:
-            if self._socket:
-                self._socket.close()
-            self._socket = None
-        with suppress(*_LOST):
-            self.client.disconnect()
-
-    def cut(self, for_good: bool = False) -> None:
-        """End the connection from another thread, at once: whoever waits for an answer gets an error."""
-        with self._lock:
-            self._cut = self._cut or for_good
-            if self._socket:
-                with suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
 
 
 class MpdPlayer:
@@ -113,8 +64,8 @@ class MpdPlayer:
         self._clock = clock
         self._beat = beat or (lambda: None)
         self._name = config.host if config.host.startswith(("/", "@")) else f"{config.host}:{config.port}"
-        self._commands = _Wire(config, password)
-        self._news = _Wire(config, password)
+        self._commands = Wire(config, password)
+        self._news = Wire(config, password)
         self._news.client.idletimeout = None
         self._queue: queue.Queue[PlayerAction | _Look] = queue.Queue(MOST_WAITING)
         self._closing = threading.Event()
@@ -175,7 +126,7 @@ class MpdPlayer:
                 self._look()
                 backoff.reset()
                 self._serve()
-            except _LOST as error:
+            except LOST as error:
                 self._lose(error)
             finally:
                 self._commands.disconnect()
@@ -217,9 +168,9 @@ class MpdPlayer:
         told = ""
         try:
             self._tell(task)
-        except CommandError as error:
-            told = _spoken(error)
-            uri = uri or _uri_in(told, self._songs)
+        except Refused as error:
+            told = spoken(error)
+            uri = uri or uri_in(told, self._songs)
             self._refuse(self._reason(error, uri), uri)
             self._take_out(uri)
         self._look(told)
@@ -245,18 +196,18 @@ class MpdPlayer:
             case ChangeVolume(percent):
                 client.setvol(percent)
 
-    def _reason(self, error: CommandError, uri: str) -> str:
+    def _reason(self, error: Refused, uri: str) -> str:
         """What MPD did not like; a song it does not know makes it look for that song, once."""
-        reason = _spoken(error)
-        if not uri or error.errno is not FailureResponseCode.NO_EXIST:
+        reason = spoken(error)
+        if not uri or error.errno is not Reason.NO_EXIST:
             return f"{uri}: {reason}" if uri else f"MPD refused: {reason}"
         if uri in self._updates_asked:
             return f"{uri}: MPD does not know it ({reason})"
         self._updates_asked.add(uri)
         try:
             self._commands.client.update(uri)
-        except CommandError as refusal:
-            return f"{uri}: MPD does not know it and would not look for it ({_spoken(refusal)})"
+        except Refused as refusal:
+            return f"{uri}: MPD does not know it and would not look for it ({spoken(refusal)})"
         return f"{uri}: MPD does not know it ({reason}); it was asked to update its database"
 
     def _look(self, told: str = "") -> None:
@@ -264,10 +215,10 @@ class MpdPlayer:
         status, error = self._read_status()
         self._found()
         if error and error not in (self._error_seen, told):
-            uri = _uri_in(error, (*self._songs, *_songs(status)))
+            uri = uri_in(error, (*self._songs, *songs_of(status)))
             self._refuse(error, uri)
             self._take_out(uri)
-        self._error_seen, self._songs = error, _songs(status)
+        self._error_seen, self._songs = error, songs_of(status)
         self._post(PlayerChanged(status, status.at_seconds))
 
     def _take_out(self, uri: str) -> None:
@@ -285,12 +236,12 @@ class MpdPlayer:
         said, current = client.command_list_end()
         at_seconds = self._clock()
         try:
-            upcoming = _upcoming(client, said)
-        except CommandError as error:
-            if error.errno not in (FailureResponseCode.ARG, FailureResponseCode.NO_EXIST):
+            upcoming = upcoming_songs(client, said)
+        except Refused as error:
+            if error.errno not in (Reason.ARG, Reason.NO_EXIST):
                 raise
             upcoming = []  # the queue was changed between the two questions: its bell is about to ring
-        return _status(said, current, upcoming, at_seconds), cleaned(_one(said.get("error")))
+        return status_of(said, current, upcoming, at_seconds), cleaned(one_of(said.get("error")))
 
     def _found(self) -> None:
         with self._lock:
@@ -306,7 +257,7 @@ class MpdPlayer:
             first = self._connected or not self._lost_detail
             self._connected = False
             if first:
-                self._lost_detail = f"MPD at {self._name}: {_why_lost(error)}; trying again"
+                self._lost_detail = f"MPD at {self._name}: {why_lost(error)}; trying again"
             with suppress(queue.Empty):
                 while True:
                     self._queue.get_nowait()
@@ -332,7 +283,7 @@ class MpdPlayer:
                     self._ring()
                     self._news.client.idle(*NEWS)
                     backoff.reset()
-            except _LOST as error:
+            except LOST as error:
                 log.debug("MPD at %s: no news any more: %s", self._name, error)
             finally:
                 self._listening.clear()
@@ -349,78 +300,10 @@ class MpdPlayer:
 def _remove(client: Any, song_id: int) -> None:
     try:
         client.deleteid(song_id)
-    except CommandError as error:
-        if error.errno is not FailureResponseCode.NO_EXIST:
+    except Refused as error:
+        if error.errno is not Reason.NO_EXIST:
             raise
-
-
-def _upcoming(client: Any, said: Mapping[str, str]) -> list[Mapping[str, Any]]:
-    """The songs that follow, never the whole queue; with random on, only the next one is certain."""
-    if said.get("random") == "1" and said.get("state") != PlayState.STOP.value:
-        return list(client.playlistid(said["nextsongid"])) if "nextsongid" in said else []
-    first = 0 if said.get("state") == PlayState.STOP.value else int(said.get("song", -1)) + 1
-    return list(client.playlistinfo((first, first + UPCOMING_SONGS)))
-
-
-def _status(
-    said: Mapping[str, str], current: Mapping[str, Any], upcoming: Iterable[Mapping[str, Any]], at_seconds: float
-) -> PlayerStatus:
-    state = PlayState(said.get("state", "stop"))
-    volume = int(said.get("volume", -1))
-    return PlayerStatus(
-        state=state,
-        song=_song(current) if current and state is not PlayState.STOP else None,
-        upcoming=tuple(_song(song) for song in upcoming),
-        elapsed_seconds=float(said.get("elapsed", 0.0)),
-        at_seconds=at_seconds,
-        volume_percent=volume if volume >= 0 else None,
-    )
-
-
-def _song(said: Mapping[str, Any]) -> QueuedSong:
-    uri = _one(said.get("file"))
-    stem = uri.rpartition("/")[2].rpartition(".")[0]
-    return QueuedSong(
-        song_id=int(said.get("id", -1)),
-        uri=uri,
-        title=cleaned(_one(said.get("title")) or _one(said.get("name")) or stem or uri),
-        artist=cleaned(_one(said.get("artist"))),
-        album=cleaned(_one(said.get("album"))),
-        duration_seconds=float(_one(said.get("duration")) or _one(said.get("time")) or 0.0),
-    )
-
-
-def _one(value: str | list[str] | None) -> str:
-    """A tag that may be there several times, or not at all."""
-    return ", ".join(value) if isinstance(value, list) else value or ""
 
 
 def _uri_of(action: PlayerAction) -> str:
     return action.uri if isinstance(action, Enqueue) else ""
-
-
-def _songs(status: PlayerStatus) -> tuple[QueuedSong, ...]:
-    return (status.song, *status.upcoming) if status.song else status.upcoming
-
-
-def _uri_in(error: str, songs: Iterable[QueuedSong]) -> str:
-    """The song that an error of MPD is about: it names the uri, or the path that ends in it."""
-    named = (song.uri for song in songs if re.search(rf"(^|[/'\" ]){re.escape(song.uri)}($|['\";])", error))
-    return max(named, key=len, default="")
-
-
-def _spoken(error: CommandError) -> str:
-    """MPD's words without its protocol around them."""
-    return cleaned(error.msg or str(error))
-
-
-def _why_lost(error: Exception) -> str:
-    if isinstance(error, CommandError):
-        rights = (FailureResponseCode.PASSWORD, FailureResponseCode.PERMISSION)
-        hint = "; set mpd.password_credential" if error.errno in rights else ""
-        return _spoken(error) + hint
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ConnectionRefusedError | FileNotFoundError):
-        return f"{(error.strerror or str(error)).lower()} (is MPD running?)"
-    return cleaned(str(error)).lower() or type(error).__name__
