@@ -76,19 +76,16 @@ def analyse(
     return going
 
 
-def how_it_goes(catalogue: Catalogue, model: str) -> Going:
-    """How the analysis goes in whatever process it runs."""
-    done, total = catalogue.analysis_progress(model)
+def how_it_goes(catalogue: Catalogue) -> Going:
+    """How the analysis goes in whatever process it runs; nothing done of nothing when it never ran."""
     try:
         noted = Going(**json.loads(catalogue.note(NOTE) or "{}"))
     except (ValueError, TypeError):
-        noted = Going()
-    return Going(done, total, noted.failed, noted.seconds_a_song, noted.detail, noted.at_unix)
+        return Going()
+    return noted if noted.total else Going()
 
 
-def _rest(
-    catalogue: Catalogue, going: Going, obstacle: Obstacle, tell: Callable[[Going], None], stop: Event
-) -> Going:
+def _rest(catalogue: Catalogue, going: Going, obstacle: Obstacle, tell: Callable[[Going], None], stop: Event) -> Going:
     """Wait while something is in the way."""
     while (why := obstacle()) and not stop.is_set():
         if why != going.detail:
@@ -98,9 +95,7 @@ def _rest(
     return _with(going, detail="")
 
 
-def _listen(
-    music_folder: Path, catalogue: Catalogue, song: Unheard, hear: Hear, model: str, going: Going
-) -> Going:
+def _listen(music_folder: Path, catalogue: Catalogue, song: Unheard, hear: Hear, model: str, going: Going) -> Going:
     began = time.monotonic()
     failed = going.failed
     try:

@@ -50,9 +50,7 @@ class Streams:
         return self._free.release if self._free.acquire(blocking=False) else None
 
 
-def create_app(
-    controls: Controls, guard: Guard, streams: Streams | None = None, library: LibraryView | None = None
-) -> Flask:
+def create_app(controls: Controls, library: LibraryView, guard: Guard, streams: Streams | None = None) -> Flask:
     """The WSGI application; `streams` is shared with the server that closes it."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = wire.LONGEST_PAYLOAD_BYTES
@@ -61,9 +59,7 @@ def create_app(
     _add_views(app, controls, guard, streams or Streams(most=4))
 
     @app.get("/library")
-    def show_library() -> tuple[Response, int] | Response:
-        if library is None:
-            return _error("the library is not shown here", 404)
+    def show_library() -> Response:
         return jsonify(wire.library_json(library.report()))
 
     @app.post("/command/<name>")
