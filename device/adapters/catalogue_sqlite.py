@@ -36,7 +36,19 @@ from device.domain.selection import Play
 from device.domain.shelf import RECORD, Shelf
 from device.domain.tracks import Track
 
-__all__ = ["Catalogue", "Correction", "Counts", "Difference", "PlayTally", "Problem", "Ratings", "SongOutcome", "Stamp"]
+__all__ = [
+    "Catalogue",
+    "Correction",
+    "Counts",
+    "Difference",
+    "Layers",
+    "PlayTally",
+    "Problem",
+    "Ratings",
+    "SongOutcome",
+    "Stamp",
+    "Unheard",
+]
 
 CHUNK = 1_000
 """So many rows are written in one go, so that nobody waits long for the file."""
@@ -105,6 +117,20 @@ class PlayTally:
     last_skipped_unix: float = 0.0
     like: int = UNJUDGED
     """0 disliked, 1 nobody said, 2 liked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """All that is known of one track, by who says it."""
+
+    track: Track
+    """The sum of it."""
+    tag_affect: Affect | None
+    heard: Heard | None
+    correction: Correction | None
+    tally: PlayTally
+    copies: tuple[str, ...]
+    """Uris of other files with the same recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +203,19 @@ class Catalogue:
         """The track at `uri`; None when there is none."""
         rows = self._file.rows(f"{KNOWN} WHERE t.uri = ? AND t.{LIVE}", uri)
         return track_of(rows[0]) if rows else None
+
+    def layers(self, uri: str) -> Layers | None:
+        """All that is known of the track at `uri`; None when there is none."""
+        rows = self._file.rows(f"{KNOWN} WHERE t.uri = ? AND t.{LIVE}", uri)
+        if not rows:
+            return None
+        tagged = None if rows[0]["valence"] is None else Affect(rows[0]["valence"], rows[0]["arousal"])
+        query = f"""
+            SELECT uri FROM track WHERE {LIVE} AND uri <> ? AND (song = ? OR recording_id = ? AND recording_id <> '')
+            ORDER BY uri
+        """
+        copies = tuple(row["uri"] for row in self._file.rows(query, uri, rows[0]["song"], rows[0]["recording_id"]))
+        return Layers(track_of(rows[0]), tagged, self.heard(uri), self.correction(uri), self.tally(uri), copies)
 
     def tracks_page(self, after_uri: str = "", limit: int = 100) -> tuple[Track, ...]:
         """The next tracks after `after_uri`, in the order of their uris."""
