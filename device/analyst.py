@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event
 
@@ -99,7 +99,7 @@ def _listen(music_folder: Path, catalogue: Catalogue, song: Unheard, hear: Hear,
     began = time.monotonic()
     failed = going.failed
     try:
-        catalogue.write_heard(song.uri, song.stamp, hear(music_folder / song.uri))
+        catalogue.write_heard(song.uri, song.stamp, replace(hear(music_folder / song.uri), model=model))
     except MoodifyError as error:
         catalogue.analysis_failed(song.uri, song.stamp, str(error), model)
         failed += 1

@@ -49,6 +49,22 @@ def affect_of_words(words: Iterable[str], lexicon: Lexicon) -> Affect | None:
     )
 
 
+def weighted_affect(weights: Mapping[str, float], lexicon: Lexicon) -> Affect | None:
+    """The mean of the words that are known, by how sure each is, 0 … 1; None when none is.
+
+    Less than one sure word in all draws the point to the middle of the plane.
+    """
+    known = [(affect_of_words([word], lexicon), weight) for word, weight in weights.items() if weight > 0]
+    places = [(affect, weight) for affect, weight in known if affect]
+    total = max(1.0, sum(weight for _, weight in places))
+    if not places:
+        return None
+    return Affect(
+        sum(affect.valence * weight for affect, weight in places) / total,
+        sum(affect.arousal * weight for affect, weight in places) / total,
+    )
+
+
 def unknown_words(words: Iterable[str], lexicon: Lexicon) -> tuple[str, ...]:
     """The words nobody knows, each once, the most frequent first."""
     known = lexicon.affects.keys() | lexicon.without_feeling
