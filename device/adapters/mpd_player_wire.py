@@ -67,7 +67,7 @@ def spoken(error: Refused) -> str:
 
 
 def why_lost(error: Exception) -> str:
-    if isinstance(error, Refused):
+    if isinstance(error, CommandError):
         rights = (Reason.PASSWORD, Reason.PERMISSION)
         hint = "; set mpd.password_credential" if error.errno in rights else ""
         return spoken(error) + hint
