@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 from device.adapters.mpd_player_fade import GONE, STEP_SECONDS, Fade
+from device.adapters.mpd_player_stickers import Noting, Stickers
 from device.adapters.mpd_player_wire import LOST, Reason, Refused, Wire, spoken, why_lost
 from device.adapters.mpd_player_words import one_of, songs_of, status_of, upcoming_songs, uri_in, volume_in
 from device.backoff import Backoff
 from device.config import MpdConfig, credential
-from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused
+from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused, StickersRead
 from device.domain.player import (
     ChangeVolume,
     Enqueue,
@@ -27,6 +30,7 @@ from device.domain.player import (
     Remove,
     Resume,
     SkipNext,
+    Sticker,
     TurnTo,
 )
 from device.domain.text import cleaned, flaw_in
@@ -45,7 +49,10 @@ BEAT_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 LAST_STEP_SECONDS = 0.5
 """So long a fade may take to end when the player is closed."""
-NEWS = ("player", "playlist", "mixer", "options")
+NEWS = ("player", "playlist", "mixer", "options", "sticker")
+SETTLE_SECONDS = 3.0
+"""Stickers that change together are read together."""
+STICKER_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,7 @@ class MpdPlayer:
         self._commands = Wire(config, password)
         self._news = Wire(config, password)
         self._news.client.idletimeout = None
+        self._sticker_wire = Wire(config, password)
         self._queue: queue.Queue[PlayerAction | _Look] = queue.Queue(MOST_WAITING)
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -93,9 +101,16 @@ class MpdPlayer:
         """Outlives a lost connection: the volume is to come back."""
         self._next_step_at = 0.0
         self._updates_asked: set[str] = set()
+        self._to_note: deque[Noting] = deque()
+        """Counts and likes that were not written yet; they wait for MPD."""
+        self._stickers_stale = threading.Event()
+        self._sticker_bell = threading.Event()
+        self._no_stickers = ""
+        """Why MPD keeps none, as it was logged."""
         self._threads = (
             threading.Thread(target=self._command_for_ever, name="mpd-commands", daemon=True),
             threading.Thread(target=self._listen_for_ever, name="mpd-news", daemon=True),
+            threading.Thread(target=self._keep_stickers_for_ever, name="mpd-stickers", daemon=True),
         )
 
     def start(self) -> None:
@@ -104,7 +119,13 @@ class MpdPlayer:
             thread.start()
 
     def submit(self, action: PlayerAction) -> None:
-        """Have it done soon, in order; returns at once. Dropped with a PlayerLost when there is no connection."""
+        """Have it done soon, in order; returns at once. Dropped with a PlayerLost when there is no connection.
+
+        Counts and likes are no person's wait: they are written when MPD is there, and left out silently if it cannot.
+        """
+        if isinstance(action, Noting):
+            self._note_later(action)
+            return
         with self._lock:
             connected = self._connected
             if connected:
@@ -122,10 +143,12 @@ class MpdPlayer:
         """Disconnect and end the threads; the music plays on."""
         self._closing.set()
         self._ring()
+        self._sticker_bell.set()
         if self._fade:
             self._threads[0].join(LAST_STEP_SECONDS)
         self._commands.cut(for_good=True)
         self._news.cut(for_good=True)
+        self._sticker_wire.cut(for_good=True)
         for thread in self._threads:
             if thread.ident:
                 thread.join(CLOSE_SECONDS)
@@ -436,9 +459,9 @@ class MpdPlayer:
             try:
                 self._news.connect()
                 self._listening.set()
-                changed: list[str] = []
+                changed = list(NEWS)
                 while not self._closing.is_set():
-                    self._ring(changed == ["mixer"])
+                    self._pass_on(changed)
                     changed = self._news.client.idle(*NEWS)
                     backoff.reset()
             except LOST as error:
@@ -453,6 +476,62 @@ class MpdPlayer:
         """A full queue needs no bell: the status is asked for after each action anyway."""
         with suppress(queue.Full):
             self._queue.put_nowait(_Look(of_volume_only))
+
+    def _pass_on(self, changed: list[str]) -> None:
+        if "sticker" in changed:
+            self._stickers_stale.set()
+            self._sticker_bell.set()
+        if changed != ["sticker"]:
+            self._ring(of_volume_only=changed == ["mixer"])
+
+    # The thread for stickers: reading those of a big library takes a while, and nothing waits for it
+
+    def _keep_stickers_for_ever(self) -> None:
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, Random())
+        stickers = Stickers()
+        while not self._closing.is_set():
+            if not self._sticker_bell.wait(STICKER_WAIT_SECONDS) or self._closing.wait(SETTLE_SECONDS):
+                continue
+            self._sticker_bell.clear()
+            try:
+                self._sticker_wire.connect()
+                self._keep(stickers)
+                backoff.reset()
+            except LOST as error:
+                log.debug("MPD at %s: its stickers must wait: %s", self._name, error)
+                self._sticker_bell.set()
+                self._closing.wait(backoff.next_delay())
+            finally:
+                self._sticker_wire.disconnect()
+
+    def _keep(self, stickers: Stickers) -> None:
+        """Write what is to be noted, then read what others noted."""
+        client = self._sticker_wire.client
+        while self._to_note:
+            self._try(lambda: stickers.note(client, self._to_note[0]))
+            self._to_note.popleft()
+        if self._stickers_stale.is_set():
+            self._stickers_stale.clear()
+            self._try(lambda: self._post_changes(stickers.read(client)))
+
+    def _post_changes(self, changed: tuple[Sticker, ...]) -> None:
+        if changed:
+            self._post(StickersRead(changed, self._clock()))
+
+    def _try(self, work: Callable[[], None]) -> None:
+        """An MPD without stickers, or without that song, is no trouble of a person's."""
+        try:
+            work()
+        except Refused as error:
+            detail = why_lost(error)
+            if error.errno is not Reason.NO_EXIST and detail != self._no_stickers:
+                self._no_stickers = detail
+                log.warning("MPD at %s keeps no counts and likes: %s", self._name, detail)
+
+    def _note_later(self, action: Noting) -> None:
+        if len(self._to_note) < MOST_WAITING and not flaw_in(action.uri):
+            self._to_note.append(action)
+            self._sticker_bell.set()
 
 
 def _remove(client: Any, song_id: int) -> None:
