@@ -5,25 +5,33 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from device.adapters.mpd_player_fade import GONE, STEP_SECONDS, Fade
+from device.adapters.mpd_player_stickers import Noting, Stickers
 from device.adapters.mpd_player_wire import LOST, Reason, Refused, Wire, spoken, why_lost
-from device.adapters.mpd_player_words import one_of, songs_of, status_of, upcoming_songs, uri_in
+from device.adapters.mpd_player_words import one_of, songs_of, status_of, upcoming_songs, uri_in, volume_in
 from device.backoff import Backoff
 from device.config import MpdConfig, credential
-from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused
+from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused, StickersRead
 from device.domain.player import (
     ChangeVolume,
     Enqueue,
     Pause,
     PlayerAction,
     PlayerStatus,
+    PlayState,
     QueuedSong,
     Remove,
     Resume,
     SkipNext,
+    Sticker,
+    TurnTo,
 )
 from device.domain.text import cleaned, flaw_in
 from device.errors import SetupError
@@ -39,11 +47,19 @@ OWN_SONGS = 100
 """So many of the songs queued here are remembered as ours."""
 BEAT_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
-NEWS = ("player", "playlist", "mixer", "options")
+LAST_STEP_SECONDS = 0.5
+"""So long a fade may take to end when the player is closed."""
+NEWS = ("player", "playlist", "mixer", "options", "sticker")
+SETTLE_SECONDS = 3.0
+"""Stickers that change together are read together."""
+STICKER_WAIT_SECONDS = 60.0
 
 
+@dataclass(frozen=True, slots=True)
 class _Look:
     """In the queue: there is news, ask for the status."""
+
+    of_volume_only: bool = False
 
 
 class MpdPlayer:
@@ -67,6 +83,7 @@ class MpdPlayer:
         self._commands = Wire(config, password)
         self._news = Wire(config, password)
         self._news.client.idletimeout = None
+        self._sticker_wire = Wire(config, password)
         self._queue: queue.Queue[PlayerAction | _Look] = queue.Queue(MOST_WAITING)
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -80,10 +97,20 @@ class MpdPlayer:
         """What the last status spoke of: an error is about one of these."""
         self._own: dict[int, str] = {}
         """Uris of what was queued here, by MPD's id."""
+        self._fade: Fade | None = None
+        """Outlives a lost connection: the volume is to come back."""
+        self._next_step_at = 0.0
         self._updates_asked: set[str] = set()
+        self._to_note: deque[Noting] = deque()
+        """Counts and likes that were not written yet; they wait for MPD."""
+        self._stickers_stale = threading.Event()
+        self._sticker_bell = threading.Event()
+        self._no_stickers = ""
+        """Why MPD keeps none, as it was logged."""
         self._threads = (
             threading.Thread(target=self._command_for_ever, name="mpd-commands", daemon=True),
             threading.Thread(target=self._listen_for_ever, name="mpd-news", daemon=True),
+            threading.Thread(target=self._keep_stickers_for_ever, name="mpd-stickers", daemon=True),
         )
 
     def start(self) -> None:
@@ -92,7 +119,13 @@ class MpdPlayer:
             thread.start()
 
     def submit(self, action: PlayerAction) -> None:
-        """Have it done soon, in order; returns at once. Dropped with a PlayerLost when there is no connection."""
+        """Have it done soon, in order; returns at once. Dropped with a PlayerLost when there is no connection.
+
+        Counts and likes are no person's wait: they are written when MPD is there, and left out silently if it cannot.
+        """
+        if isinstance(action, Noting):
+            self._note_later(action)
+            return
         with self._lock:
             connected = self._connected
             if connected:
@@ -110,8 +143,12 @@ class MpdPlayer:
         """Disconnect and end the threads; the music plays on."""
         self._closing.set()
         self._ring()
+        self._sticker_bell.set()
+        if self._fade:
+            self._threads[0].join(LAST_STEP_SECONDS)
         self._commands.cut(for_good=True)
         self._news.cut(for_good=True)
+        self._sticker_wire.cut(for_good=True)
         for thread in self._threads:
             if thread.ident:
                 thread.join(CLOSE_SECONDS)
@@ -123,6 +160,7 @@ class MpdPlayer:
         while not self._closing.is_set():
             try:
                 self._commands.connect()
+                self._bring_volume_back()
                 self._look()
                 backoff.reset()
                 self._serve()
@@ -138,8 +176,9 @@ class MpdPlayer:
         quiet_since = self._clock()
         while not self._closing.is_set():
             self._beat()
+            self._go_on_fading()
             try:
-                task = self._queue.get(timeout=min(BEAT_SECONDS, self._config.timeout_seconds / 2))
+                task = self._queue.get(timeout=self._idle_seconds())
             except queue.Empty:
                 if self._clock() - quiet_since < self._config.timeout_seconds / 2:
                     continue
@@ -147,6 +186,13 @@ class MpdPlayer:
             else:
                 self._do(task)
             quiet_since = self._clock()
+        if self._fade:
+            with suppress(Refused):
+                self._tell_amid(self._fade, ChangeVolume(self._fade.home_percent))
+
+    def _idle_seconds(self) -> float:
+        longest = min(BEAT_SECONDS, self._config.timeout_seconds / 2)
+        return min(longest, max(0.0, self._next_step_at - self._clock())) if self._fade else longest
 
     def _check(self) -> None:
         """MPD must answer; without the listening connection its status is asked for, too."""
@@ -157,7 +203,7 @@ class MpdPlayer:
 
     def _do(self, task: PlayerAction | _Look) -> None:
         if isinstance(task, _Look):
-            if self._queue.empty():
+            if self._queue.empty() and not (task.of_volume_only and self._fade):
                 self._look()
             return
         uri = _uri_of(task)
@@ -167,24 +213,23 @@ class MpdPlayer:
             return
         told = ""
         try:
-            self._tell(task)
+            if self._fade:
+                self._tell_amid(self._fade, task)
+            else:
+                self._tell(task)
         except Refused as error:
-            told = spoken(error)
-            uri = uri or uri_in(told, self._songs)
-            self._refuse(self._reason(error, uri), uri)
-            self._take_out(uri)
+            told = self._refused(error, uri)
         self._look(told)
 
     def _tell(self, action: PlayerAction) -> None:
         client = self._commands.client
         match action:
             case Enqueue(uri, start):
-                song_id = int(client.addid(uri))
-                self._own[song_id] = uri
-                if len(self._own) > OWN_SONGS:
-                    del self._own[next(iter(self._own))]
+                song_id = self._add(uri)
                 if start:
                     client.playid(song_id)
+            case TurnTo(uri):
+                self._turn_to(uri)
             case Remove(song_id):
                 _remove(client, song_id)
             case Resume():
@@ -195,6 +240,21 @@ class MpdPlayer:
                 client.next()
             case ChangeVolume(percent):
                 client.setvol(percent)
+
+    def _add(self, uri: str, *where: str) -> int:
+        song_id = int(self._commands.client.addid(uri, *where))
+        self._own[song_id] = uri
+        if len(self._own) > OWN_SONGS:
+            del self._own[next(iter(self._own))]
+        return song_id
+
+    def _refused(self, error: Refused, uri: str) -> str:
+        """Tell that MPD did not do it, and leave nothing of it in the queue; gives MPD's words."""
+        told = spoken(error)
+        uri = uri or uri_in(told, self._songs)
+        self._refuse(self._reason(error, uri), uri)
+        self._take_out(uri)
+        return told
 
     def _reason(self, error: Refused, uri: str) -> str:
         """What MPD did not like; a song it does not know makes it look for that song, once."""
@@ -211,8 +271,13 @@ class MpdPlayer:
         return f"{uri}: MPD does not know it ({reason}); it was asked to update its database"
 
     def _look(self, told: str = "") -> None:
-        """Ask how things are and post it, and any song that could not be played unless `told` was just that."""
+        """Ask how things are and post it, and any song that could not be played unless `told` was just that.
+
+        In a fade the volume is told as it was before it, and will be again.
+        """
         status, error = self._read_status()
+        if self._fade and status.volume_percent is not None:
+            status = replace(status, volume_percent=self._fade.home_percent)
         self._found()
         if error and error not in (self._error_seen, told):
             uri = uri_in(error, (*self._songs, *songs_of(status)))
@@ -242,6 +307,121 @@ class MpdPlayer:
                 raise
             upcoming = []  # the queue was changed between the two questions: its bell is about to ring
         return status_of(said, current, upcoming, at_seconds), cleaned(one_of(said.get("error")))
+
+    # The fade, a step at a time between other tasks
+
+    def _turn_to(self, uri: str) -> None:
+        """Queue the track behind the song that plays, and fade over to it; what a person queued follows after it.
+
+        Where nothing plays, or nothing is heard of it, it begins at once.
+        """
+        client, earlier = self._commands.client, self._fade
+        said = client.status()
+        song_id = self._add(uri, *(("+0",) if "song" in said else ()))
+        self._give_up_turning()
+        volume = volume_in(said)
+        home = earlier.home_percent if earlier and earlier.explains(volume) else volume
+        if said.get("state") == PlayState.PLAY.value and home > 0:
+            now = self._clock()
+            self._fade = Fade(uri, song_id, int(said["songid"]), home, volume, now, volume, volume)
+            self._next_step_at = now
+            return
+        client.playid(song_id)
+        if earlier:
+            self._end_fade(home)
+
+    def _go_on_fading(self) -> None:
+        """The next step of the fade, if there is one and it is time."""
+        fade, now = self._fade, self._clock()
+        if not fade or now < self._next_step_at:
+            return
+        self._next_step_at = now + STEP_SECONDS
+        try:
+            self._step(fade, now)
+        except Refused as error:
+            self._end_fade(fade.home_percent)
+            self._look(self._refused(error, fade.uri))
+
+    def _step(self, fade: Fade, now: float) -> None:
+        before, after = self._change_volume(fade.percent_at(now))
+        volume, song_id = volume_in(before), int(before.get("songid", GONE))
+        if not fade.explains(volume):
+            self._turn(fade, song_id)
+            self._end_fade(volume)
+        elif before.get("state") != PlayState.PLAY.value or not fade.belongs(song_id) or fade.song_id == GONE:
+            self._end_fade(fade.home_percent)
+        elif not fade.is_over_at(now):
+            self._fade = fade.after_step(fade.percent_at(now), volume_in(after))
+        elif fade.inward:
+            self._fade = None
+        else:
+            self._turn(fade, song_id)
+            self._fade = fade.after_step(0, volume_in(after)).turned(now)
+
+    def _change_volume(self, percent: int) -> tuple[dict[str, str], dict[str, str]]:
+        """Set the mixer; MPD's status just before and just after it, with nobody in between."""
+        client = self._commands.client
+        client.command_list_ok_begin()
+        client.status()
+        client.setvol(percent)
+        client.status()
+        try:
+            before, _, after = client.command_list_end()
+        except Refused:  # there was a mixer, and now there is none
+            before = after = client.status()
+        return before, after
+
+    def _turn(self, fade: Fade, playing_id: int) -> None:
+        """Begin the track, unless it began already, by itself or in the fade's first half."""
+        if not fade.inward and playing_id != fade.song_id != GONE:
+            self._commands.client.playid(fade.song_id)
+
+    def _tell_amid(self, fade: Fade, action: PlayerAction) -> None:
+        """What a person asks in the middle of a fade wins at once, and the volume goes where it belongs."""
+        match action:
+            case TurnTo() | Resume() | Enqueue(start=False):
+                self._tell(action)
+            case Remove(song_id):
+                self._tell(action)
+                if song_id == fade.song_id:
+                    self._fade = replace(fade, song_id=GONE)  # and up at the next step, unless a TurnTo is there first
+                    self._next_step_at = self._clock() + STEP_SECONDS
+            case _:
+                try:
+                    self._overrule(fade, action)
+                finally:
+                    self._end_fade(action.percent if isinstance(action, ChangeVolume) else fade.home_percent)
+
+    def _overrule(self, fade: Fade, action: PlayerAction) -> None:
+        """The new track is the one that is paused or skipped, or heard at the new volume."""
+        match action:
+            case Enqueue():
+                self._tell(action)
+                self._give_up_turning()
+            case SkipNext() if not fade.inward:
+                self._turn(fade, fade.leaving_id)
+            case ChangeVolume():
+                self._turn(fade, fade.leaving_id)
+            case _:
+                self._turn(fade, fade.leaving_id)
+                self._tell(action)
+
+    def _give_up_turning(self) -> None:
+        """A track that did not begin yet leaves the queue again."""
+        if self._fade and not self._fade.inward and self._fade.song_id != GONE:
+            _remove(self._commands.client, self._fade.song_id)
+
+    def _end_fade(self, percent: int) -> None:
+        if percent >= 0:
+            with suppress(Refused):
+                self._commands.client.setvol(percent)
+        self._fade = None
+
+    def _bring_volume_back(self) -> None:
+        """A connection that was lost in a fade left the volume low."""
+        if self._fade:
+            said = volume_in(self._commands.client.status())
+            self._end_fade(max(said, self._fade.home_percent) if said >= 0 else said)
 
     def _found(self) -> None:
         with self._lock:
@@ -279,9 +459,10 @@ class MpdPlayer:
             try:
                 self._news.connect()
                 self._listening.set()
+                changed = list(NEWS)
                 while not self._closing.is_set():
-                    self._ring()
-                    self._news.client.idle(*NEWS)
+                    self._pass_on(changed)
+                    changed = self._news.client.idle(*NEWS)
                     backoff.reset()
             except LOST as error:
                 log.debug("MPD at %s: no news any more: %s", self._name, error)
@@ -291,10 +472,66 @@ class MpdPlayer:
             self._ring()
             self._closing.wait(backoff.next_delay())
 
-    def _ring(self) -> None:
+    def _ring(self, of_volume_only: bool = False) -> None:
         """A full queue needs no bell: the status is asked for after each action anyway."""
         with suppress(queue.Full):
-            self._queue.put_nowait(_Look())
+            self._queue.put_nowait(_Look(of_volume_only))
+
+    def _pass_on(self, changed: list[str]) -> None:
+        if "sticker" in changed:
+            self._stickers_stale.set()
+            self._sticker_bell.set()
+        if changed != ["sticker"]:
+            self._ring(of_volume_only=changed == ["mixer"])
+
+    # The thread for stickers: reading those of a big library takes a while, and nothing waits for it
+
+    def _keep_stickers_for_ever(self) -> None:
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, Random())
+        stickers = Stickers()
+        while not self._closing.is_set():
+            if not self._sticker_bell.wait(STICKER_WAIT_SECONDS) or self._closing.wait(SETTLE_SECONDS):
+                continue
+            self._sticker_bell.clear()
+            try:
+                self._sticker_wire.connect()
+                self._keep(stickers)
+                backoff.reset()
+            except LOST as error:
+                log.debug("MPD at %s: its stickers must wait: %s", self._name, error)
+                self._sticker_bell.set()
+                self._closing.wait(backoff.next_delay())
+            finally:
+                self._sticker_wire.disconnect()
+
+    def _keep(self, stickers: Stickers) -> None:
+        """Write what is to be noted, then read what others noted."""
+        client = self._sticker_wire.client
+        while self._to_note:
+            self._try(lambda: stickers.note(client, self._to_note[0]))
+            self._to_note.popleft()
+        if self._stickers_stale.is_set():
+            self._stickers_stale.clear()
+            self._try(lambda: self._post_changes(stickers.read(client)))
+
+    def _post_changes(self, changed: tuple[Sticker, ...]) -> None:
+        if changed:
+            self._post(StickersRead(changed, self._clock()))
+
+    def _try(self, work: Callable[[], None]) -> None:
+        """An MPD without stickers, or without that song, is no trouble of a person's."""
+        try:
+            work()
+        except Refused as error:
+            detail = why_lost(error)
+            if error.errno is not Reason.NO_EXIST and detail != self._no_stickers:
+                self._no_stickers = detail
+                log.warning("MPD at %s keeps no counts and likes: %s", self._name, detail)
+
+    def _note_later(self, action: Noting) -> None:
+        if len(self._to_note) < MOST_WAITING and not flaw_in(action.uri):
+            self._to_note.append(action)
+            self._sticker_bell.set()
 
 
 def _remove(client: Any, song_id: int) -> None:
@@ -306,4 +543,4 @@ def _remove(client: Any, song_id: int) -> None:
 
 
 def _uri_of(action: PlayerAction) -> str:
-    return action.uri if isinstance(action, Enqueue) else ""
+    return action.uri if isinstance(action, Enqueue | TurnTo) else ""

@@ -20,6 +20,8 @@ Refused: TypeAlias = CommandError
 Reason = FailureResponseCode
 """Why not: the `errno` of a Refused."""
 
+MPDClient.add_command("sticker inc", MPDClient._parse_nothing)  # MPD 0.24 has it, python-mpd2 3.1 does not
+
 
 class Wire:
     """One connection to MPD, with a way to cut it from another thread."""
@@ -67,7 +69,7 @@ def spoken(error: Refused) -> str:
 
 
 def why_lost(error: Exception) -> str:
-    if isinstance(error, Refused):
+    if isinstance(error, CommandError):
         rights = (Reason.PASSWORD, Reason.PERMISSION)
         hint = "; set mpd.password_credential" if error.errno in rights else ""
         return spoken(error) + hint

@@ -24,7 +24,7 @@ def status_of(
     said: Mapping[str, str], current: Mapping[str, Any], upcoming: Iterable[Mapping[str, Any]], at_seconds: float
 ) -> PlayerStatus:
     state = PlayState(said.get("state", "stop"))
-    volume = int(said.get("volume", -1))
+    volume = volume_in(said)
     return PlayerStatus(
         state=state,
         song=_song(current) if current and state is not PlayState.STOP else None,
@@ -33,6 +33,11 @@ def status_of(
         at_seconds=at_seconds,
         volume_percent=volume if volume >= 0 else None,
     )
+
+
+def volume_in(said: Mapping[str, str]) -> int:
+    """In percent; -1 where MPD has no mixer."""
+    return int(said.get("volume", -1))
 
 
 def _song(said: Mapping[str, Any]) -> QueuedSong:
