@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from device.adapters.catalogue_sqlite import Catalogue, Layers
+from device.cli_analyse import add_analyse_options, run_analyse
 from device.cli_options import Commands, add_command, add_config_option, config_of
 from device.domain.labels import Affect
 from device.domain.lexicon import Lexicon, affect_of_words, folded, unknown_words
@@ -31,6 +32,7 @@ def add_library(commands: Commands) -> None:  # type: ignore[valid-type]
         ("show", "tell all that is known of a track", _show),
         ("moods", "list the mood words in the tags and where each lies", _moods),
         ("problems", "list the files that could not be read or heard", _problems),
+        ("analyse", "listen to the songs that no tag and nobody says the mood of", run_analyse),
         ("correct", "say how a track feels, in mood words or numbers", _correct),
     ):
         action = add_command(actions, name, text, run)
@@ -65,6 +67,7 @@ _OPTIONS = {
     "list": _list_options,
     "show": _show_options,
     "problems": _scan_options,
+    "analyse": add_analyse_options,
     "correct": _correct_options,
 }
 
