@@ -125,17 +125,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from device.adapters.scene import load_scene
-    from device.domain.brain import BrainSettings
     from device.lab.replay import Recognised, replay, right_answers, table
     from device.senses import build_ears, build_eyes
 
     config = _config(options)
-    settings = BrainSettings(config.fusion, config.mood, config.music, config.selection)
     scenes = [load_scene(path) for path in options.scene]
     eyes = build_eyes(config)
     spans: list[Recognised] = []
     for number, scene in enumerate(scenes, start=1):
-        spans += replay(scene, eyes, build_ears(config, lambda: False), settings, config.camera.rate_hz)
+        spans += replay(scene, eyes, build_ears(config, lambda: False), config.brain, config.camera.rate_hz)
         _progress(number, len(scenes), "scenes")
     right = right_answers(spans)
     if options.json:

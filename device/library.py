@@ -69,11 +69,12 @@ def scan(
 
 
 def load_lexicon(path: Path | None = None) -> Lexicon:
-    """The lexicon in `path`, or (None) the one that comes with the program; SetupError when it is wrong."""
+    """The lexicon that comes with the program, with a person's own in `path` over it; SetupError when that is wrong."""
+    shipped = parse_lexicon(resources.files("device").joinpath("lexicon.toml").read_text(encoding="utf-8"))
     if path is None:
-        return parse_lexicon(resources.files("device").joinpath("lexicon.toml").read_text(encoding="utf-8"))
+        return shipped
     try:
-        return parse_lexicon(path.read_text(encoding="utf-8"))
+        return shipped.extended(parse_lexicon(path.read_text(encoding="utf-8"), source=f"{path}"))
     except OSError as error:
         raise SetupError(f"lexicon {path}: {error.strerror}; name a file that can be read") from None
     except ValueError as error:

@@ -240,6 +240,10 @@ class Catalogue:
                 ends.extend([len(uri) for _, uri in rows])
         return Shelf(np.frombuffer(records, RECORD), bytes(uris), np.cumsum(np.frombuffer(ends, np.int64)))
 
+    def version(self) -> int:
+        """Another number whenever another process (a scan, the analysis) has written."""
+        return self._file.version()
+
     def counts(self) -> Counts:
         """How many tracks there are, and what is known of them."""
         row = self._file.rows(

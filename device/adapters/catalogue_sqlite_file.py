@@ -124,6 +124,11 @@ class CatalogueFile:
         with self._lock, self._translated():
             return self._db.execute(query, values).fetchall()
 
+    def version(self) -> int:
+        """Another number whenever another process has written."""
+        with self._lock, self._translated():
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
     @contextmanager
     def reading(self) -> Iterator[Db]:
         """A connection of its own for a long answer, so that nobody waits for it; it sees one moment."""
