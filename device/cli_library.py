@@ -16,7 +16,7 @@ from device.adapters.catalogue_sqlite import Catalogue, Layers
 from device.cli_analyse import add_analyse_options, run_analyse
 from device.cli_options import Commands, add_command, add_config_option, config_of
 from device.domain.labels import Affect
-from device.domain.lexicon import Lexicon, affect_of_words, folded, unknown_words
+from device.domain.lexicon import Lexicon, affect_of_words, unknown_words
 from device.domain.tracks import Track
 from device.errors import SetupError
 from device.meter import Meter
@@ -158,14 +158,11 @@ def _moods(options: argparse.Namespace) -> int:
         _print_json([_plain_word(word, counts[word], lexicon) for word in words])
         return 0
     for word in words:
-        place = lexicon.affects.get(folded(word))
-        print(f"{counts[word]:>7}  {_point(place)}  {word}{_MARKS[_source(word, lexicon)]}")
-    unknown = sum(_source(word, lexicon) == "unknown" for word in words)
+        note = "unknown" if not lexicon.knows(word) else lexicon.source_of(word)
+        print(f"{counts[word]:>7}  {_point(lexicon.affect_of(word))}  {word:<20}  {note}")
+    unknown = sum(not lexicon.knows(word) for word in words)
     print(f"{len(words)} mood words, {unknown} of them unknown")
     return 0
-
-
-_MARKS = {"lexicon": "", "no feeling": "  (says nothing about the feeling)", "unknown": "  (unknown)"}
 
 
 def _problems(options: argparse.Namespace) -> int:
@@ -240,15 +237,14 @@ def _plain_layers(layers: Layers) -> dict[str, Any]:
 
 
 def _plain_word(word: str, count: int, lexicon: Lexicon) -> dict[str, Any]:
-    place = lexicon.affects.get(folded(word))
-    return {"word": word, "tracks": count, "affect": place and asdict(place), "source": _source(word, lexicon)}
-
-
-def _source(word: str, lexicon: Lexicon) -> str:
-    """Who says where a word lies."""
-    if folded(word) in lexicon.affects:
-        return "lexicon"
-    return "no feeling" if folded(word) in lexicon.without_feeling else "unknown"
+    place = lexicon.affect_of(word)
+    return {
+        "word": word,
+        "tracks": count,
+        "affect": place and asdict(place),
+        "known": lexicon.knows(word),
+        "source": lexicon.source_of(word),
+    }
 
 
 def _line(track: Track) -> str:

@@ -119,7 +119,7 @@ def _report(difference: Difference, catalogue: Catalogue, lexicon: Lexicon) -> S
         unchanged=difference.unchanged + difference.returned,
         removed=difference.removed,
         quarantined=catalogue.problems(),
-        unknown_words=tuple(sorted(unknown_words(words, lexicon), key=lambda word: (-words[word], word))),
+        unknown_words=unknown_words(words, lexicon),
         track_count=counts.tracks,
         without_mood=counts.tracks - counts.with_affect,
     )
