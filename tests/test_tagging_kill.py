@@ -129,4 +129,4 @@ def test_a_kill_at_each_single_file_operation_harms_nothing(tmp_path):
 def read_words(path):
     from device.adapters.tags_writer import read_moods
 
-    return tuple(sorted(read_moods(path).words(), key=lambda word: ("sad", "dunkel", "glorbish", *WORDS).index(word)))
+    return tuple(sorted(read_moods(path).words(), key=("sad", "dunkel", "glorbish", *WORDS).index))
