@@ -7,18 +7,19 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from device import __version__
-from device.adapters.catalogue_sqlite import Catalogue
-from device.config import Config, load_config
+from device.cli_library import add_library
+from device.cli_options import Commands
+from device.cli_options import add_command as _command
+from device.cli_options import add_config_option as _config_option
+from device.cli_options import config_of as _config
+from device.config import Config
 from device.errors import EXIT_SETUP, MoodifyError, SetupError
 from web_ui.pairing import PairingStore
 
-DEFAULT_CONFIG = Path("/etc/moodify/moodify.toml")
 EXIT_INTERRUPTED = 130
 
 
@@ -55,13 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_evaluate(commands)
     _add_bench(commands)
-    _add_library(commands)
+    add_library(commands)
     _add_pair(commands)
     _add_demo(commands)
     return parser
-
-
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_run(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -99,20 +97,6 @@ def _add_bench(commands: Commands) -> None:  # type: ignore[valid-type]
     parser.add_argument("--repeats", type=int, default=50, metavar="N", help="runs of each measurement (default 50)")
 
 
-def _add_library(commands: Commands) -> None:  # type: ignore[valid-type]
-    parser = commands.add_parser("library", help="read and list the music library")  # type: ignore[attr-defined]
-    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-    for name, text, command in (
-        ("scan", "read what changed in the music folder", _library_scan),
-        ("list", "list the tracks and how they feel", _library_list),
-        ("problems", "list the files that could not be read", _library_problems),
-    ):
-        action = _command(actions, name, text, command)
-        _config_option(action)
-        action.add_argument("--music", type=Path, metavar="DIR", help="music folder instead of the configured one")
-        action.add_argument("--json", action="store_true", help="print JSON")
-
-
 def _add_pair(commands: Commands) -> None:  # type: ignore[valid-type]
     parser = _command(commands, "pair", "let a phone use the page: show a code, list or revoke phones", _pair)
     _config_option(parser)
@@ -129,24 +113,6 @@ def _add_demo(commands: Commands) -> None:  # type: ignore[valid-type]
     parser.add_argument("--port", type=int, default=8321, metavar="P", help="of the page (0: any free one)")
 
 
-def _command(commands, name: str, text: str, run) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
-    parser.set_defaults(command=run)
-    return parser
-
-
-def _config_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help=f"configuration (default: {DEFAULT_CONFIG} where it exists)"
-    )
-
-
-def _config(options: argparse.Namespace) -> Config:
-    if options.config is None and DEFAULT_CONFIG.exists():
-        return load_config(DEFAULT_CONFIG)
-    return load_config(options.config)
-
-
 def _run(options: argparse.Namespace) -> int:
     from device.adapters.scene import load_scene
     from device.daemon import run
@@ -159,17 +125,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from device.adapters.scene import load_scene
-    from device.domain.brain import BrainSettings
     from device.lab.replay import Recognised, replay, right_answers, table
     from device.senses import build_ears, build_eyes
 
     config = _config(options)
-    settings = BrainSettings(config.fusion, config.mood, config.music, config.selection)
     scenes = [load_scene(path) for path in options.scene]
     eyes = build_eyes(config)
     spans: list[Recognised] = []
     for number, scene in enumerate(scenes, start=1):
-        spans += replay(scene, eyes, build_ears(config, lambda: False), settings, config.camera.rate_hz)
+        spans += replay(scene, eyes, build_ears(config, lambda: False), config.brain, config.camera.rate_hz)
         _progress(number, len(scenes), "scenes")
     right = right_answers(spans)
     if options.json:
@@ -203,59 +167,6 @@ def _bench(options: argparse.Namespace) -> int:
     figures = bench(options.repeats)
     print(json.dumps(figures.plain, indent=2) if options.json else figures.text)
     return 0
-
-
-def _library_scan(options: argparse.Namespace) -> int:
-    from device.library import scan
-
-    with _catalogue(options) as (catalogue, folder):
-        report = scan(folder, catalogue, _progress)
-        plain = asdict(report)
-        if options.json:
-            print(json.dumps(plain, indent=2, default=str))
-            return 0
-        print(f"{report.read} read, {report.unchanged} unchanged, {report.removed} removed")
-        for problem in report.quarantined:
-            print(f"cannot be read: {problem.uri}: {problem.reason}")
-        if report.unknown_words:
-            print(f"mood words nobody knows: {', '.join(report.unknown_words)}")
-        if report.track_count == 0:
-            print(f"no music in {folder}; put tagged files there")
-    return 0
-
-
-def _library_list(options: argparse.Namespace) -> int:
-    with _catalogue(options) as (catalogue, _):
-        tracks = catalogue.tracks()
-        if options.json:
-            print(json.dumps([asdict(track) for track in tracks], indent=2, default=lambda kind: kind.value))
-            return 0
-        for track in tracks:
-            feel = f"{track.affect.valence:+.2f} {track.affect.arousal:+.2f}" if track.affect else "     ?     "
-            print(f"{feel}  {track.artist} – {track.title}  [{', '.join(track.moods)}]  {track.uri}")
-        print(f"{len(tracks)} tracks, {sum(track.affect is not None for track in tracks)} with a known mood")
-    return 0
-
-
-def _library_problems(options: argparse.Namespace) -> int:
-    with _catalogue(options) as (catalogue, _):
-        problems = catalogue.problems()
-        if options.json:
-            print(json.dumps([asdict(problem) for problem in problems], indent=2))
-            return 0
-        for problem in problems:
-            print(f"{problem.uri}: {problem.reason}")
-        print(f"{len(problems)} files could not be read")
-    return 0
-
-
-@contextmanager
-def _catalogue(options: argparse.Namespace) -> Iterator[tuple[Catalogue, Path]]:
-    """The catalogue and the music folder that the arguments and the configuration name."""
-    config = _config(options)
-    config.paths.state.mkdir(parents=True, exist_ok=True)
-    with Catalogue(config.paths.state / "catalogue.sqlite") as catalogue:
-        yield catalogue, options.music or config.library.music_folder
 
 
 def _progress(done: int, total: int, what: str = "files") -> None:

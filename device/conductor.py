@@ -5,12 +5,26 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from device.domain.brain import BrainSettings, Effect, RecordPlay, RecordRating, State, handle, wishes_of
+from device.domain.brain import (
+    BrainSettings,
+    Effect,
+    RecordCorrection,
+    RecordEnding,
+    RecordForgetting,
+    RecordOutcome,
+    RecordPlay,
+    RecordRating,
+    State,
+    handle,
+    wishes_of,
+)
 from device.domain.events import Asked, Command, Event, SenseState, SwitchSense, Tick
 from device.domain.picture import picture
+from device.domain.player import CountPlay, CountSkip, PlayerAction, SetLike
 from device.domain.reading import Modality
 from device.domain.snapshot import Snapshot
 from device.ports import Beat, Clock, Diary, Herald, Memory, Player, SenseSwitch
@@ -18,6 +32,8 @@ from device.ports import Beat, Clock, Diary, Herald, Memory, Player, SenseSwitch
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
+LIKED, DISLIKED = 2, 0
+"""As MPD's other clients write it."""
 LIVELY_SECONDS = 0.5
 """Shortest time between two snapshots that differ only in numbers that move all the time."""
 
@@ -25,11 +41,14 @@ LIVELY_SECONDS = 0.5
 class Conductor:
     """Implements `ports.Controls`; everything else reaches it through `post`."""
 
-    def __init__(self, state: State, settings: BrainSettings, clock: Clock, beat: Beat) -> None:
+    def __init__(
+        self, state: State, settings: BrainSettings, clock: Clock, beat: Beat, wall_clock: Clock = time.time
+    ) -> None:
         self._state = state
         self._settings = settings
         self._clock = clock
         self._beat = beat
+        self._wall_clock = wall_clock
         self._inbox: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._snapshot = picture(state, 0)
@@ -92,6 +111,8 @@ class Conductor:
                 return
             if isinstance(event, Tick):
                 next_tick = event.at_seconds + TICK_SECONDS
+            if isinstance(event, Asked) and self._diary:
+                self._diary.record_use()
             before = self._state
             self._state, effects = handle(before, event, self._settings)
             for effect in effects:
@@ -104,24 +125,36 @@ class Conductor:
     def _next_event(self, next_tick: float) -> Event | None:
         try:
             wait = next_tick - self._clock()
-            return self._inbox.get(timeout=wait) if wait > 0 else Tick(self._clock())
+            return self._inbox.get(timeout=wait) if wait > 0 else self._tick()
         except queue.Empty:
-            return Tick(self._clock())
+            return self._tick()
+
+    def _tick(self) -> Tick:
+        unix_seconds = self._wall_clock()
+        local = time.localtime(unix_seconds)
+        return Tick(self._clock(), unix_seconds, local.tm_hour * 60 + local.tm_min)
 
     def _do(self, effect: Effect) -> None:
         match effect:
             case SwitchSense(modality, on):
                 if modality in self._senses:
                     self._senses[modality].switch(on)
-            case RecordPlay(play):
+            case RecordPlay() | RecordRating() | RecordOutcome() | RecordCorrection() | RecordForgetting():
                 if self._diary:
-                    self._diary.record_play(play)
-            case RecordRating(uri, liked):
+                    _write_down(effect, self._diary)
+            case RecordEnding(ending):
+                count = CountPlay if ending.played else CountSkip
+                self._submit(count(ending.song.uri, int(self._wall_clock())))
                 if self._diary:
-                    self._diary.record_rating(uri, liked)
+                    self._diary.record_ending(ending)
             case _:
-                if self._player:
-                    self._player.submit(effect)
+                self._submit(effect)
+        if isinstance(effect, RecordRating):
+            self._submit(SetLike(effect.uri, LIKED if effect.liked else DISLIKED))
+
+    def _submit(self, action: PlayerAction) -> None:
+        if self._player:
+            self._player.submit(action)
 
     def _publish(self) -> None:
         """Make a new snapshot when something changed: at once for what matters, now and then for moving numbers."""
@@ -136,6 +169,20 @@ class Conductor:
             self._changed.notify_all()
         if self._herald:
             self._herald.publish(new)
+
+
+def _write_down(effect: Effect, diary: Diary) -> None:
+    match effect:
+        case RecordPlay(play):
+            diary.record_play(play)
+        case RecordRating(uri, liked):
+            diary.record_rating(uri, liked)
+        case RecordOutcome(uri, outcome):
+            diary.record_outcome(uri, outcome)
+        case RecordCorrection(uri, mood, affect):
+            diary.record_correction(uri, mood, affect)
+        case RecordForgetting(mood):
+            diary.forget_taste(mood)
 
 
 def _tell_the_log(old: Snapshot, new: Snapshot) -> None:

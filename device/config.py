@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from device.domain.brain import BrainSettings
 from device.domain.fusion import FusionSettings
+from device.domain.goal import GoalSettings
 from device.domain.mood import MoodSettings
-from device.domain.programme import MusicSettings
+from device.domain.night import QuietSettings
+from device.domain.preference import PreferenceSettings
+from device.domain.programme import MusicSettings, Rules
 from device.domain.selection import SelectionSettings
 from device.errors import SetupError
 
@@ -95,6 +101,20 @@ class LibraryConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AnalysisConfig:
+    """[analysis]: when `moodify library analyse --watch` listens to songs."""
+
+    everything: bool = True
+    """Also songs that have a mood, for how they sound; after all others."""
+    hottest_celsius: float = field(default=70.0, metadata={"range": (20.0, 110.0)})
+    """It rests while the board is hotter."""
+    busiest_share: float = field(default=0.6, metadata={"range": (0.05, 1.01)})
+    """It rests while others use so much of all processors."""
+    rest_after_use_minutes: float = field(default=2.0, metadata={"range": (0.0, 1440.0)})
+    """It rests so long after a person asked the speaker for something."""
+
+
+@dataclass(frozen=True, slots=True)
 class PathsConfig:
     """[paths]"""
 
@@ -113,11 +133,21 @@ class Config:
     mood: MoodSettings = field(default_factory=MoodSettings)
     music: MusicSettings = field(default_factory=MusicSettings)
     selection: SelectionSettings = field(default_factory=SelectionSettings)
+    goal: GoalSettings = field(default_factory=GoalSettings)
+    quiet: QuietSettings = field(default_factory=QuietSettings)
+    preference: PreferenceSettings = field(default_factory=PreferenceSettings)
     mpd: MpdConfig = field(default_factory=MpdConfig)
     mqtt: MqttConfig = field(default_factory=MqttConfig)
     page: PageConfig = field(default_factory=PageConfig)
     library: LibraryConfig = field(default_factory=LibraryConfig)
+    analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
+
+    @property
+    def brain(self) -> BrainSettings:
+        """The sections that the decisions depend on."""
+        rules = Rules(self.music, self.selection, self.goal, self.quiet, self.preference)
+        return BrainSettings(self.fusion, self.mood, rules)
 
 
 Section = TypeVar("Section")
@@ -162,14 +192,11 @@ def _section(kind: type[Section], table: dict[str, Any], prefix: str) -> Section
     for key in table:
         if key not in known:
             raise SetupError(f"{prefix}{key}: no such setting; known here: {', '.join(known)}")
-    values = {
-        key: _value(hints[key], value, f"{prefix}{key}", known[key].metadata.get("range"))
-        for key, value in table.items()
-    }
+    values = {key: _value(hints[key], value, f"{prefix}{key}", known[key].metadata) for key, value in table.items()}
     return kind(**values)
 
 
-def _value(hint: Any, value: Any, name: str, bounds: tuple[float, float] | None) -> Any:
+def _value(hint: Any, value: Any, name: str, limits: Mapping[Any, Any]) -> Any:
     if is_dataclass(hint):
         if not isinstance(value, dict):
             raise SetupError(f"{name}: a section, written [{name}], not a single value")
@@ -179,8 +206,11 @@ def _value(hint: Any, value: Any, name: str, bounds: tuple[float, float] | None)
             raise SetupError(f"{name}: {value!r} is not one of {', '.join(map(repr, get_args(hint)))}")
         return value
     converted = _scalar(hint, value, name)
+    bounds, pattern = limits.get("range"), limits.get("pattern")
     if bounds and not bounds[0] <= converted <= bounds[1]:
         raise SetupError(f"{name}: {converted} is outside {bounds[0]} … {bounds[1]}")
+    if pattern and not re.fullmatch(pattern, converted):
+        raise SetupError(f"{name}: {converted!r} is not {limits['example']}")
     return converted
 
 

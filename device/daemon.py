@@ -23,13 +23,13 @@ from device.adapters.scene import Scene, SceneCamera, SceneMicrophone
 from device.beats import Beats
 from device.conductor import Conductor
 from device.config import Config
-from device.domain.brain import BrainSettings, Wishes, state_with
+from device.diary import CatalogueDiary, recall
+from device.domain.brain import Wishes, state_with
 from device.domain.events import SenseChanged, SenseState
 from device.domain.player import PlayState
 from device.domain.programme import Programme
 from device.domain.reading import Modality
-from device.domain.selection import Play
-from device.errors import PeripheralError, SetupError
+from device.errors import SetupError
 from device.librarian import Librarian
 from device.ports import Camera, Microphone
 from device.senses import build_ears, build_eyes
@@ -41,29 +41,6 @@ log = logging.getLogger(__name__)
 CONDUCTOR_DEADLINE_SECONDS = 10.0
 SENSE_DEADLINE_SECONDS = 30.0
 WATCH_SECONDS = 1.0
-
-
-class CatalogueDiary:
-    """Implements `ports.Diary` on the catalogue, by the wall clock."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-
-    def record_play(self, play: Play) -> None:
-        """A song began, now."""
-        _or_say(lambda: self._catalogue.add_play(play.uri, play.artist, play.album, time.time()))
-
-    def record_rating(self, uri: str, liked: bool) -> None:
-        """A person likes or dislikes a song, now."""
-        _or_say(lambda: self._catalogue.add_feedback(uri, liked, time.time()))
-
-
-def _or_say(write: Callable[[], None]) -> None:
-    """A full or broken disk costs the note, not the music."""
-    try:
-        write()
-    except PeripheralError as error:
-        log.warning("%s", error)
 
 
 def run(config: Config, scene: Scene | None = None, announce: Callable[[str], None] = print) -> int:
@@ -91,16 +68,17 @@ def _start(config: Config, scene: Scene | None, parts: ExitStack, announce: Call
     programme = Programme(
         plays=catalogue.recent_plays(config.music.history_songs, clock(), time.time()),
         disliked=catalogue.disliked(),
+        preference=recall(catalogue, config.preference, clock(), time.time()),
     )
-    settings = BrainSettings(config.fusion, config.mood, config.music, config.selection)
     conductor = Conductor(
-        state_with(wishes, programme), settings, clock, beats.loop("conductor", CONDUCTOR_DEADLINE_SECONDS)
+        state_with(wishes, programme), config.brain, clock, beats.loop("conductor", CONDUCTOR_DEADLINE_SECONDS)
     )
+    librarian = Librarian(config.library, catalogue, conductor.post, clock)
     player = MpdPlayer(config.mpd, conductor.post, clock)
     herald = MqttHerald(config.mqtt, conductor.post, clock) if config.mqtt.enabled else None
     senses = _senses(config, scene, conductor, wishes, beats)
-    conductor.connect(player, herald, CatalogueDiary(catalogue), memory, senses)
-    page = PageServer(config.page, conductor, config.paths.state) if config.page.enabled else None
+    conductor.connect(player, herald, CatalogueDiary(catalogue, librarian.look_again), memory, senses)
+    page = PageServer(config.page, conductor, librarian, config.paths.state) if config.page.enabled else None
     if page:
         page.start()
         parts.callback(page.close)
@@ -112,7 +90,6 @@ def _start(config: Config, scene: Scene | None, parts: ExitStack, announce: Call
     if herald:
         herald.start()
         parts.callback(herald.close)
-    librarian = Librarian(config.library, catalogue, conductor.post, clock)
     librarian.start()
     parts.callback(librarian.close)
     for sense in senses.values():

@@ -1,4 +1,4 @@
-"""Keeps the catalogue up with the music folder, in a thread of its own."""
+"""Keeps the catalogue up with the music folder, in a thread of its own, and tells how the library is doing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import logging
 import threading
 
 from device.adapters.catalogue_sqlite import Catalogue
+from device.analyst import how_it_goes
 from device.config import LibraryConfig
 from device.domain.events import CatalogueChanged
+from device.domain.lexicon import unknown_words
+from device.domain.tracks import Origin
 from device.errors import MoodifyError
-from device.library import remark, scan
-from device.ports import Clock, Post
+from device.library import load_lexicon, remark, scan
+from device.ports import Clock, LibraryReport, Post
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
+NEWS_SECONDS = 60.0
+"""How soon what another process wrote (the analysis, a scan by hand) can be chosen from."""
+MOST_SHOWN = 100
 
 
 class _StoppedError(Exception):
@@ -22,7 +28,10 @@ class _StoppedError(Exception):
 
 
 class Librarian:
-    """Scans at the start and then now and then; tells the conductor what there is and what is wrong with it."""
+    """Scans at the start and then now and then; tells the conductor what there is and what is wrong with it.
+
+    Implements `ports.LibraryView`.
+    """
 
     def __init__(self, config: LibraryConfig, catalogue: Catalogue, post: Post, clock: Clock) -> None:
         self._config = config
@@ -30,6 +39,7 @@ class Librarian:
         self._post = post
         self._clock = clock
         self._stop = threading.Event()
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="librarian")
 
     def start(self) -> None:
@@ -39,7 +49,33 @@ class Librarian:
     def close(self) -> None:
         """End, in the middle of a scan if need be: what was read so far is kept."""
         self._stop.set()
+        self._woken.set()
         self._thread.join(timeout=10.0)
+
+    def look_again(self) -> None:
+        """The catalogue was changed here: tell the conductor soon; returns at once."""
+        self._woken.set()
+
+    def report(self) -> LibraryReport:
+        """How the library is doing."""
+        counts, going = self._catalogue.counts(), how_it_goes(self._catalogue)
+        problems = (*self._catalogue.problems(), *self._catalogue.analysis_failures())
+        unknown = unknown_words(self._catalogue.mood_words(), load_lexicon())
+        return LibraryReport(
+            by_origin={
+                Origin.PERSON.value: counts.by_person,
+                Origin.TAG.value: counts.by_tag,
+                Origin.ANALYSIS.value: counts.by_analysis,
+                Origin.NONE.value: counts.tracks - counts.with_affect,
+            },
+            listened=going.done,
+            to_listen=going.total,
+            seconds_left=going.seconds_left,
+            listening_detail=going.detail,
+            problems=tuple((problem.uri, problem.reason) for problem in problems[:MOST_SHOWN]),
+            problem_count=len(problems),
+            unknown_words=unknown[:MOST_SHOWN],
+        )
 
     def _run(self) -> None:
         self._tell("reading the music folder")
@@ -48,7 +84,17 @@ class Librarian:
             if self._stop.is_set():
                 return
             self._tell(detail)
-            self._stop.wait(wait_seconds)
+            self._wait(wait_seconds, detail)
+
+    def _wait(self, seconds: float, detail: str) -> None:
+        """Until the next scan; news from here are told at once, from other processes before long."""
+        until, version = self._clock() + seconds, self._catalogue.version()
+        while (left := until - self._clock()) > 0 and not self._stop.is_set():
+            corrected = self._woken.wait(min(left, NEWS_SECONDS))
+            self._woken.clear()
+            before, version = version, self._catalogue.version()
+            if not self._stop.is_set() and (corrected or version != before):
+                self._tell(detail)
 
     def _scan(self) -> tuple[str, float]:
         """What is wrong with the library (or nothing), and when to look again."""
@@ -67,4 +113,5 @@ class Librarian:
             raise _StoppedError
 
     def _tell(self, detail: str) -> None:
-        self._post(CatalogueChanged(self._catalogue.tracks(), detail, self._clock()))
+        count = self._catalogue.counts().tracks
+        self._post(CatalogueChanged(self._catalogue.shelf(), count, detail, self._clock()))

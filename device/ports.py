@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from device.domain.brain import Wishes
 from device.domain.events import Command, Event
+from device.domain.labels import Affect
+from device.domain.listening import Ending
 from device.domain.player import PlayerAction
+from device.domain.preference import Outcome
 from device.domain.reading import Posterior
 from device.domain.selection import Play
 from device.domain.snapshot import Snapshot
@@ -148,11 +151,54 @@ class SenseSwitch(Protocol):
 class Diary(Protocol):
     """Writes down what was played and what a person thought of it."""
 
+    def record_use(self) -> None:
+        """A person asked for something."""
+
     def record_play(self, play: Play) -> None:
         """A song began."""
 
+    def record_ending(self, ending: Ending) -> None:
+        """A song ended."""
+
     def record_rating(self, uri: str, liked: bool) -> None:
         """A person likes or dislikes a song."""
+
+    def record_outcome(self, uri: str, outcome: Outcome) -> None:
+        """What came of a song."""
+
+    def record_correction(self, uri: str, mood: str, affect: Affect) -> None:
+        """A person says how a song feels."""
+
+    def forget_taste(self, mood: str) -> None:
+        """Wipe the outcomes of a mood; empty: of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryReport:
+    """How the library is doing, for the page."""
+
+    by_origin: Mapping[str, int]
+    """Tracks by where their affect comes from (`Origin`'s values)."""
+    listened: int
+    """Songs without a mood that the analysis has heard."""
+    to_listen: int
+    """Of how many."""
+    seconds_left: float | None
+    """None while nobody can tell."""
+    listening_detail: str
+    """Why it rests; empty while it works."""
+    problems: tuple[tuple[str, str], ...]
+    """Files that could not be read, and why; at most the first 100."""
+    problem_count: int
+    unknown_words: tuple[str, ...]
+    """Mood words in the tags that nobody knows; at most the first 100."""
+
+
+class LibraryView(Protocol):
+    """What the page shows of the library."""
+
+    def report(self) -> LibraryReport:
+        """How it is now."""
 
 
 class Memory(Protocol):

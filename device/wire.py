@@ -12,17 +12,24 @@ from typing import Any, NoReturn
 from device.domain.events import (
     ClearOverride,
     Command,
+    CorrectMood,
+    ForgetTaste,
+    NotNow,
     PressNext,
     PressPause,
     PressPlay,
     RateSong,
+    SetGoal,
     SetOverride,
     SetVolume,
     SwitchSense,
+    TurnDownOffer,
 )
+from device.domain.goal import GOALS, Goal
 from device.domain.labels import LABELS
 from device.domain.reading import Modality
 from device.domain.snapshot import OverrideView, PlayerView, SenseView, Snapshot
+from device.ports import LibraryReport
 
 DEFAULT_OVERRIDE_MINUTES = 60
 LONGEST_OVERRIDE_MINUTES = 1440
@@ -50,6 +57,25 @@ def snapshot_json(snapshot: Snapshot) -> Json:
         "player": _player_json(snapshot.player),
         "broker": {"connected": snapshot.broker_connected, "detail": snapshot.broker_detail},
         "catalogue": {"track_count": snapshot.track_count, "detail": snapshot.catalogue_detail},
+        "goal": snapshot.goal.value,
+        "offer": snapshot.offer.value if snapshot.offer else None,
+        "quiet": snapshot.quiet,
+    }
+
+
+def library_json(report: LibraryReport) -> Json:
+    """The library's report as a JSON object."""
+    return {
+        "origins": dict(report.by_origin),
+        "analysis": {
+            "done": report.listened,
+            "total": report.to_listen,
+            "seconds_left": None if report.seconds_left is None else _rounded(report.seconds_left, 0),
+            "detail": report.listening_detail,
+        },
+        "problems": [{"uri": uri, "reason": reason} for uri, reason in report.problems],
+        "problem_count": report.problem_count,
+        "unknown_words": list(report.unknown_words),
     }
 
 
@@ -149,6 +175,10 @@ def _sense(given: _Fields) -> Command:
     return SwitchSense(modality, given.switch("on"))
 
 
+def _forget(given: _Fields) -> Command:
+    return ForgetTaste(given.choice("mood", LABELS) if "mood" in given.values else "")
+
+
 _FORMS: dict[str, _Form] = {
     "override": _Form(("mood", "minutes"), '{"mood": "happy", "minutes": 30}', _override),
     "clear-override": _Form((), "{}", lambda _: ClearOverride()),
@@ -158,6 +188,11 @@ _FORMS: dict[str, _Form] = {
     "volume": _Form(("percent",), '{"percent": 40}', lambda given: SetVolume(given.whole("percent", 0, 100))),
     "sense": _Form(("modality", "on"), '{"modality": "face", "on": false}', _sense),
     "rate": _Form(("liked",), '{"liked": true}', lambda given: RateSong(given.switch("liked"))),
+    "not-now": _Form((), "{}", lambda _: NotNow()),
+    "correct": _Form(("mood",), '{"mood": "sad"}', lambda given: CorrectMood(given.choice("mood", LABELS))),
+    "goal": _Form(("goal",), '{"goal": "lift"}', lambda given: SetGoal(Goal(given.choice("goal", GOALS)))),
+    "turn-down-offer": _Form((), "{}", lambda _: TurnDownOffer()),
+    "forget-taste": _Form(("mood",), '{"mood": "sad"}, or {} for all', _forget),
 }
 
 COMMANDS: tuple[str, ...] = tuple(_FORMS)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 
 from device.domain.brain import Wishes
+from device.domain.labels import Affect
+from device.domain.listening import Ending
 from device.domain.player import PlayerAction
+from device.domain.preference import Outcome
 from device.domain.selection import Play
 from device.domain.snapshot import Snapshot
 
@@ -42,14 +45,34 @@ class FakeDiary:
     """Keeps what was written down."""
 
     def __init__(self) -> None:
+        self.uses = 0
         self.plays: list[Play] = []
         self.ratings: list[tuple[str, bool]] = []
+        self.outcomes: list[tuple[str, Outcome]] = []
+        self.corrections: list[tuple[str, str, Affect]] = []
+        self.forgotten: list[str] = []
+        self.endings: list[Ending] = []
+
+    def record_use(self) -> None:
+        self.uses += 1
 
     def record_play(self, play: Play) -> None:
         self.plays.append(play)
 
     def record_rating(self, uri: str, liked: bool) -> None:
         self.ratings.append((uri, liked))
+
+    def record_ending(self, ending: Ending) -> None:
+        self.endings.append(ending)
+
+    def record_outcome(self, uri: str, outcome: Outcome) -> None:
+        self.outcomes.append((uri, outcome))
+
+    def record_correction(self, uri: str, mood: str, affect: Affect) -> None:
+        self.corrections.append((uri, mood, affect))
+
+    def forget_taste(self, mood: str) -> None:
+        self.forgotten.append(mood)
 
 
 class FakeMemory:

@@ -10,6 +10,7 @@ from device.domain.labels import LABELS, affect_of
 from device.domain.player import PlayState
 from device.domain.reading import Modality, normalised
 from device.domain.snapshot import OverrideView, PlayerView, SenseView, Snapshot
+from device.ports import LibraryReport
 
 
 def a_snapshot(mood: str = "happy", **changes) -> Snapshot:
@@ -108,3 +109,21 @@ class FakeControls:
         """Whether `command` was asked for in time."""
         with self._changed:
             return self._changed.wait_for(lambda: command in [c for c, _ in self._asked], timeout_seconds)
+
+
+class FakeLibrary:
+    """A LibraryView with a bit of everything."""
+
+    shown = LibraryReport(
+        by_origin={"person": 1, "tag": 12, "analysis": 7, "none": 4},
+        listened=7,
+        to_listen=11,
+        seconds_left=95.0,
+        listening_detail="",
+        problems=(("broken/<b>song.mp3", "holds no sound"),),
+        problem_count=1,
+        unknown_words=("zesty",),
+    )
+
+    def report(self) -> LibraryReport:
+        return self.shown

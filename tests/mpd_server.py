@@ -50,7 +50,7 @@ def write_tone(path: Path, seconds: float = 5.0, pitch_hz: float = 220.0, rate_h
 class MpdServer:
     """A real MPD process in `folder`; its queue survives `kill` and `start`."""
 
-    def __init__(self, folder: Path, password: str = "") -> None:
+    def __init__(self, folder: Path, password: str = "", mixer: str = "software", stickers: bool = True) -> None:
         self.folder = folder
         self.music = folder / "music"
         self.music.mkdir(parents=True, exist_ok=True)
@@ -58,6 +58,8 @@ class MpdServer:
         self.port = free_port()
         self.socket_path = folder / "socket"
         self.password = password
+        self._mixer = mixer
+        self._stickers = f'sticker_file "{folder}/sticker.sql"' if stickers else ""
         self._config = folder / "mpd.conf"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -86,12 +88,13 @@ bind_to_address "127.0.0.1"
 bind_to_address "{self.socket_path}"
 port "{self.port}"
 zeroconf_enabled "no"
+{self._stickers}
 {rights if self.password else ""}
 audio_output {{
     type "null"
     name "null"
     sync "yes"
-    mixer_type "software"
+    mixer_type "{self._mixer}"
 }}
 """
 

@@ -6,12 +6,26 @@ from dataclasses import replace
 
 import pytest
 
-from device.domain.brain import BrainSettings, RecordPlay, RecordRating, State, handle, wishes_of
+from device.domain.brain import (
+    BrainSettings,
+    RecordCorrection,
+    RecordEnding,
+    RecordForgetting,
+    RecordOutcome,
+    RecordPlay,
+    RecordRating,
+    State,
+    handle,
+    wishes_of,
+)
 from device.domain.events import (
     Asked,
     CatalogueChanged,
     ClearOverride,
+    CorrectMood,
+    ForgetTaste,
     HeraldChanged,
+    NotNow,
     Perceived,
     PlayerChanged,
     PlayerLost,
@@ -22,13 +36,18 @@ from device.domain.events import (
     RateSong,
     SenseChanged,
     SenseState,
+    SetGoal,
     SetOverride,
     SetVolume,
+    StickersRead,
     SwitchSense,
     Tick,
+    TurnDownOffer,
 )
-from device.domain.labels import AFFECT_OF_LABEL, LABELS, UNKNOWN
+from device.domain.goal import Goal, GoalSettings
+from device.domain.labels import AFFECT_OF_LABEL, LABELS, UNKNOWN, Affect
 from device.domain.mood import MoodSettings
+from device.domain.night import QuietSettings
 from device.domain.picture import picture
 from device.domain.player import (
     ChangeVolume,
@@ -40,8 +59,12 @@ from device.domain.player import (
     Remove,
     Resume,
     SkipNext,
+    Sticker,
+    TurnTo,
 )
+from device.domain.preference import OutcomeKind, Preference
 from device.domain.reading import Modality, Posterior, Reading
+from device.domain.shelf import shelve
 from device.domain.tracks import Origin, Track
 
 SETTINGS = BrainSettings(mood=MoodSettings(smoothing_seconds=0.5, dwell_seconds=1.0))
@@ -76,6 +99,9 @@ class Day:
         self.done += effects
         return list(effects)
 
+    def stock(self, tracks, detail="") -> list[object]:
+        return self.tell(CatalogueChanged, shelve(tracks), len(tracks), detail)
+
     def ask(self, command) -> list[object]:
         return self.tell(Asked, command, "test")
 
@@ -104,6 +130,29 @@ class Day:
         (ahead,) = [e for e in self.player(PlayState.PLAY, queued(start, 1)) if isinstance(e, Enqueue)]
         return ahead
 
+    def hear_songs(self, mood: str, count: int) -> QueuedSong:
+        """Feel `mood` and hear songs for it; the last of them plays, and returned is what is queued behind it."""
+        self.confirm_ahead([self.begin(mood)])
+        for _ in range(count - 1):
+            self.confirm_ahead(self.next_song())
+        return self.state.programme.status.upcoming[0]
+
+    def confirm_ahead(self, effects) -> None:
+        """MPD has the song that the speaker wanted queued behind the one that plays."""
+        (ahead,) = [effect for effect in effects if isinstance(effect, Enqueue)]
+        playing = self.state.programme.status.song
+        self.player(PlayState.PLAY, playing, [queued(ahead, playing.song_id + 1)], elapsed=self.elapsed)
+
+    @property
+    def elapsed(self) -> float:
+        status = self.state.programme.status
+        return status.elapsed_seconds + self.at - status.at_seconds
+
+    def next_song(self, after: float = 195.0) -> list[object]:
+        """The song plays to its end, or up to `after`, and gives way to the one behind it."""
+        self.wait(max(0.0, after - self.elapsed))
+        return self.player(PlayState.PLAY, self.state.programme.status.upcoming[0])
+
     @property
     def picture(self):
         return picture(self.state, 1)
@@ -112,7 +161,7 @@ class Day:
 @pytest.fixture
 def day() -> Day:
     day = Day()
-    day.tell(CatalogueChanged, LIBRARY, "")
+    day.stock(LIBRARY)
     day.player(PlayState.STOP)
     return day
 
@@ -145,14 +194,27 @@ def test_a_song_that_mpd_lost_is_queued_again(day: Day) -> None:
 
 
 def test_a_mood_change_never_touches_the_running_song_but_replaces_the_next(day: Day) -> None:
-    ahead = day.begin("happy")
-    day.player(PlayState.PLAY, day.state.programme.status.song, [queued(ahead, 2)])
+    ahead = day.hear_songs("happy", 3)
     effects = day.feel("sad")
-    assert effects[0] == Remove(2)
+    assert effects[0] == Remove(ahead.song_id)
     assert isinstance(effects[1], Enqueue)
     assert not effects[1].start
     assert mood_of(effects[1].uri) == "sad"
     assert len(effects) == 2
+
+
+def test_the_music_turns_only_after_three_songs(day: Day) -> None:
+    day.hear_songs("happy", 2)
+    assert not day.feel("sad", 30)
+    assert chosen(day.next_song()) == ["sad"]
+
+
+def test_a_mood_that_passed_before_its_song_began_turns_nothing(day: Day) -> None:
+    day.hear_songs("happy", 3)
+    day.confirm_ahead(day.feel("sad"))
+    removed, again = day.feel("happy")
+    assert isinstance(removed, Remove)
+    assert mood_of(again.uri) == "happy"
 
 
 def test_what_a_person_queued_stays_and_plays_first(day: Day) -> None:
@@ -170,10 +232,11 @@ def test_music_that_a_person_stopped_is_not_started_again(day: Day) -> None:
 
 
 def test_music_goes_on_when_the_queue_ran_out_by_itself(day: Day) -> None:
-    day.feel("happy")
-    day.player(PlayState.PLAY, song("happy-0", 1), elapsed=199.0)
+    day.begin("happy")
+    day.player(PlayState.PLAY, day.state.programme.status.song, elapsed=199.0)
     day.at += 1
-    assert any(isinstance(effect, Enqueue) and effect.start for effect in day.player(PlayState.STOP))
+    day.player(PlayState.STOP)
+    assert any(isinstance(effect, Enqueue) and effect.start for effect in day.wait(6))
 
 
 def test_a_paused_player_is_left_alone(day: Day) -> None:
@@ -203,11 +266,11 @@ def test_a_song_that_mpd_refuses_is_not_tried_again(day: Day) -> None:
 
 def test_a_refused_song_gets_another_chance_when_the_music_folder_was_read_again() -> None:
     day = Day()
-    day.tell(CatalogueChanged, (track("happy-0", "happy"),), "")
+    day.stock([track("happy-0", "happy")])
     day.player(PlayState.STOP)
     (start,) = [effect for effect in day.feel("happy") if isinstance(effect, Enqueue)]
     assert not day.tell(PlayerRefused, "no such song", start.uri)
-    assert day.tell(CatalogueChanged, (track("happy-0", "happy"),), "") == [start]
+    assert day.stock([track("happy-0", "happy")]) == [start]
 
 
 def test_an_override_rules_until_its_end_and_says_so(day: Day) -> None:
@@ -297,7 +360,7 @@ def test_trouble_with_the_broker_is_shown(day: Day) -> None:
 
 def test_an_empty_library_is_shown_and_nothing_is_queued() -> None:
     day = Day()
-    day.tell(CatalogueChanged, (), "no music in /music; put tagged files there")
+    day.stock([], "no music in /music; put tagged files there")
     day.player(PlayState.STOP)
     assert not day.feel("happy", 20)
     assert day.picture.track_count == 0
@@ -307,7 +370,7 @@ def test_an_empty_library_is_shown_and_nothing_is_queued() -> None:
 def test_the_same_day_plays_again_exactly() -> None:
     def live() -> list[object]:
         day = Day()
-        day.tell(CatalogueChanged, LIBRARY, "")
+        day.stock(LIBRARY)
         day.player(PlayState.STOP)
         day.feel("happy")
         day.player(PlayState.PLAY, song("happy-0", 1))
@@ -317,3 +380,251 @@ def test_the_same_day_plays_again_exactly() -> None:
         return day.done
 
     assert live() == live()
+
+
+# --- goals, offers, quiet hours -----------------------------------------------------------------------------------
+
+
+def chosen(effects) -> list[str]:
+    return [mood_of(effect.uri) for effect in effects if isinstance(effect, Enqueue | TurnTo)]
+
+
+WIDE = tuple(
+    Track(f"{v}/{a}.ogg", f"{v}/{a}", f"artist {v} {a}", "", 200.0, ("x",), Affect(v / 10, a / 10), Origin.TAG)
+    for v in range(-10, 11)
+    for a in range(-10, 11)
+)
+
+
+def place(effect) -> Affect:
+    return next(track.affect for track in WIDE if track.uri == effect.uri)
+
+
+def journey(goal: Goal, mood: str, songs: int, settings=SETTINGS) -> list[Affect]:
+    """Where the songs lie that are played for a goal, to a listener who feels the same all the time."""
+    day = Day(settings)
+    day.stock(WIDE)
+    day.player(PlayState.STOP)
+    day.ask(SetGoal(goal))
+    (start,) = [effect for effect in day.feel(mood) if isinstance(effect, Enqueue)]
+    places, playing, ahead = [place(start)], 1, start
+    for number in range(2, songs + 1):
+        now = QueuedSong(playing, ahead.uri, "", "", "", 200.0)
+        (ahead,) = [e for e in day.player(PlayState.PLAY, now) if isinstance(e, Enqueue)]
+        places.append(place(ahead))
+        day.player(PlayState.PLAY, now, [QueuedSong(number, ahead.uri, "", "", "", 200.0)])
+        day.wait(190)
+        playing = number
+    return places
+
+
+def test_lift_begins_where_the_listener_is_and_leads_up_song_by_song() -> None:
+    way = journey(Goal.LIFT, "sad", 9)
+    assert way[0].valence < -0.3
+    assert way[-1].valence > 0.3
+    middle = way[3].valence
+    assert way[0].valence < middle < way[-1].valence
+
+
+def test_calm_leads_down_from_anger() -> None:
+    way = journey(Goal.CALM, "angry", 9)
+    assert way[0].arousal > 0.3
+    assert way[-1].arousal < -0.1
+
+
+def test_match_stays_where_the_listener_is() -> None:
+    assert all(point.valence < -0.2 for point in journey(Goal.MATCH, "sad", 9))
+
+
+def test_without_steps_lift_goes_there_at_once() -> None:
+    at_once = replace(SETTINGS, rules=replace(SETTINGS.rules, goal=GoalSettings(step_by_step=False)))
+    assert journey(Goal.LIFT, "sad", 1, at_once)[0].valence > 0.2
+
+
+def test_off_takes_back_what_the_speaker_queued_and_chooses_nothing(day: Day) -> None:
+    ahead = day.hear_songs("happy", 1)
+    assert day.ask(SetGoal(Goal.OFF)) == [Remove(ahead.song_id)]
+    playing = day.state.programme.status.song
+    assert not day.player(PlayState.PLAY, playing)
+    assert not day.feel("sad", 30)
+    assert not day.player(PlayState.STOP)
+    assert day.ask(PressPlay()) == [Resume()]
+    assert wishes_of(day.state).goal is Goal.OFF
+
+
+def test_a_persons_queue_survives_off(day: Day) -> None:
+    day.feel("happy")
+    day.player(PlayState.PLAY, song("happy-0", 1), [song("sad-2", 9)])
+    assert not day.ask(SetGoal(Goal.OFF))
+
+
+def test_after_a_while_of_low_music_a_way_out_is_offered_and_never_forced(day: Day) -> None:
+    day.hear_songs("sad", 1)
+    day.wait(44 * 60)
+    assert day.picture.offer is None
+    before = len(day.done)
+    day.wait(2 * 60)
+    assert day.picture.offer is Goal.LIFT
+    assert day.done[before:] == []
+    assert day.picture.goal is Goal.MATCH
+    day.ask(TurnDownOffer())
+    assert day.picture.offer is None
+    day.wait(46 * 60)
+    assert day.picture.offer is Goal.LIFT
+    day.ask(SetGoal(Goal.LIFT))
+    assert day.picture.offer is None
+
+
+def test_silence_and_glad_music_are_no_low_spell(day: Day) -> None:
+    day.hear_songs("sad", 1)
+    day.player(PlayState.PAUSE, day.state.programme.status.song)
+    day.wait(60 * 60)
+    assert day.picture.offer is None
+    glad = Day()
+    glad.stock(LIBRARY)
+    glad.player(PlayState.STOP)
+    glad.hear_songs("happy", 1)
+    glad.wait(60 * 60)
+    assert glad.picture.offer is None
+
+
+NIGHT = replace(
+    SETTINGS, rules=replace(SETTINGS.rules, quiet=QuietSettings(enabled=True, volume_percent=30, highest_arousal=-0.3))
+)
+
+
+def at_time(day: Day, clock: str) -> list[object]:
+    hours, minutes = map(int, clock.split(":"))
+    day.at += 1.0
+    return day.tell(lambda at: Tick(at, 1e9 + at, hours * 60 + minutes))
+
+
+def test_quiet_hours_cap_the_volume_and_give_it_back_in_the_morning() -> None:
+    day = Day(NIGHT)
+    day.stock(LIBRARY)
+    day.player(PlayState.PAUSE, song("happy-0", 1), volume=70)
+    assert not at_time(day, "21:59")
+    assert at_time(day, "22:00") == [ChangeVolume(30)]
+    day.player(PlayState.PAUSE, song("happy-0", 1), volume=30)
+    assert not at_time(day, "23:30")
+    assert day.ask(SetVolume(80)) == [ChangeVolume(30)]
+    assert day.picture.quiet
+    day.player(PlayState.PAUSE, song("happy-0", 1), volume=55)
+    assert at_time(day, "03:00") == [ChangeVolume(30)]
+    day.player(PlayState.PAUSE, song("happy-0", 1), volume=30)
+    assert at_time(day, "07:00") == [ChangeVolume(70)]
+    assert not day.picture.quiet
+
+
+def test_a_volume_that_a_person_lowered_at_night_stays() -> None:
+    day = Day(NIGHT)
+    day.stock(LIBRARY)
+    day.player(PlayState.PAUSE, song("happy-0", 1), volume=70)
+    at_time(day, "22:00")
+    day.player(PlayState.PAUSE, song("happy-0", 1), volume=12)
+    assert not at_time(day, "07:00")
+
+
+def test_music_at_night_is_calmer() -> None:
+    day = Day(NIGHT)
+    day.stock(WIDE)
+    at_time(day, "23:00")
+    day.player(PlayState.STOP, volume=10)
+    (start,) = [effect for effect in day.feel("angry") if isinstance(effect, Enqueue)]
+    assert place(start).arousal <= -0.3
+
+
+# --- a person's word ----------------------------------------------------------------------------------------------
+
+
+def test_an_override_turns_the_music_at_once_and_gently(day: Day) -> None:
+    ahead = day.hear_songs("happy", 1)
+    removed, turn = day.ask(SetOverride("sad", 600.0))
+    assert removed == Remove(ahead.song_id)
+    assert isinstance(turn, TurnTo)
+    assert mood_of(turn.uri) == "sad"
+    assert not day.wait(2)
+    noted = day.player(PlayState.PLAY, QueuedSong(9, turn.uri, "", "", "", 200.0))
+    assert not [e for e in noted if isinstance(e, RecordOutcome | RecordEnding)], "the speaker cut it, not a person"
+
+
+def test_an_override_leaves_a_fitting_song_and_a_persons_songs_alone(day: Day) -> None:
+    day.hear_songs("happy", 1)
+    assert not day.ask(SetOverride("happy", 600.0))
+    by_hand = Day()
+    by_hand.stock(LIBRARY)
+    by_hand.feel("happy")
+    by_hand.player(PlayState.PLAY, song("happy-0", 50), [song("angry-1", 51)])
+    assert not by_hand.ask(SetOverride("sad", 600.0))
+
+
+def test_a_song_heard_out_and_one_skipped_are_told_apart_and_counted(day: Day) -> None:
+    day.hear_songs("happy", 1)
+    first = day.state.programme.status.song.uri
+    out = day.next_song()
+    assert [e.outcome.kind for e in out if isinstance(e, RecordOutcome)] == [OutcomeKind.HEARD_OUT]
+    assert [(e.ending.song.uri, e.ending.played) for e in out if isinstance(e, RecordEnding)] == [(first, True)]
+    day.confirm_ahead(out)
+    skipped = day.state.programme.status.song.uri
+    out = day.next_song(after=5.0)
+    (outcome,) = [e for e in out if isinstance(e, RecordOutcome)]
+    assert (outcome.uri, outcome.outcome.kind, outcome.outcome.mood) == (skipped, OutcomeKind.SKIPPED_EARLY, "happy")
+    assert [(e.ending.song.uri, e.ending.played) for e in out if isinstance(e, RecordEnding)] == [(skipped, False)]
+
+
+def test_a_song_left_in_its_middle_says_nothing_but_counts_as_played_after_its_half(day: Day) -> None:
+    day.hear_songs("happy", 1)
+    out = day.next_song(after=120.0)
+    assert not [e for e in out if isinstance(e, RecordOutcome)]
+    assert [e.ending.played for e in out if isinstance(e, RecordEnding)] == [True]
+
+
+def test_stopping_and_pausing_are_no_skips(day: Day) -> None:
+    ahead = day.hear_songs("happy", 1)
+    playing = day.state.programme.status.song
+    day.wait(5)
+    effects = [*day.player(PlayState.PAUSE, playing, [ahead]), *day.player(PlayState.STOP, None, [ahead])]
+    assert not [e for e in effects if isinstance(e, RecordOutcome | RecordEnding)]
+
+
+def test_a_song_that_does_not_go_with_the_mood_gives_way_and_is_rarer_in_it(day: Day) -> None:
+    day.hear_songs("happy", 1)
+    uri = day.state.programme.status.song.uri
+    noted, skip = day.ask(NotNow())
+    assert (noted.uri, noted.outcome.kind) == (uri, OutcomeKind.NOT_IN_THIS_MOOD)
+    assert skip == SkipNext()
+    again = day.next_song(after=0.0)
+    assert not [e for e in again if isinstance(e, RecordOutcome)], "it was said already"
+    assert day.state.programme.plays[-2].skipped
+
+
+def test_a_correction_is_written_down_for_the_song_that_plays(day: Day) -> None:
+    assert not day.ask(CorrectMood("sad"))
+    day.hear_songs("happy", 1)
+    uri = day.state.programme.status.song.uri
+    assert day.ask(CorrectMood("sad")) == [RecordCorrection(uri, "sad", AFFECT_OF_LABEL["sad"])]
+
+
+def test_what_was_learned_can_be_forgotten(day: Day) -> None:
+    day.hear_songs("happy", 1)
+    day.next_song(after=5.0)
+    assert day.state.programme.preference != Preference()
+    assert RecordForgetting("") in day.ask(ForgetTaste(""))
+    assert not day.state.programme.preference.moods
+
+
+def test_another_clients_dislike_counts_and_its_plays_rest(day: Day) -> None:
+    day.tell(Tick, 1e9 + day.at, 0)
+    day.tell(StickersRead, (Sticker("happy-0.ogg", like=0), Sticker("happy-1.ogg", last_played_unix=int(1e9) - 60)))
+    (start,) = [effect for effect in day.feel("happy") if isinstance(effect, Enqueue)]
+    assert start.uri == "happy-2.ogg"
+    day.tell(StickersRead, (Sticker("happy-0.ogg", like=2),))
+    assert not day.state.programme.disliked
+
+
+def test_the_page_says_why_this_song(day: Day) -> None:
+    day.ask(SetGoal(Goal.LIFT))
+    day.hear_songs("sad", 1)
+    assert day.picture.player.why == "chosen for sad, on the way up"
+    day.player(PlayState.PLAY, song("angry-2", 77))
+    assert day.picture.player.why == "queued by hand"

@@ -22,14 +22,17 @@ from device.domain.events import (
     Asked,
     ClearOverride,
     HeraldChanged,
+    NotNow,
     PressNext,
     PressPause,
     PressPlay,
     SenseState,
+    SetGoal,
     SetOverride,
     SetVolume,
     SwitchSense,
 )
+from device.domain.goal import Goal
 from device.domain.labels import LABELS, Affect
 from device.domain.player import PlayState
 from device.domain.reading import UNIFORM, Modality
@@ -378,6 +381,7 @@ SHOWN = {
     "confidence": "71",
     "song": "Artist – Song",
     "override": "auto",
+    "goal": "match",
     "volume": "40",
     "camera": "ON",
     "microphone": "OFF",
@@ -432,6 +436,8 @@ def test_every_control_of_the_description_gives_its_command(broker):
         assert inbox.commands == [
             ClearOverride(),
             *(SetOverride(label, 3600.0) for label in LABELS),
+            *(SetGoal(goal) for goal in Goal),
+            NotNow(),
             PressNext(),
             PressPlay(),
             PressPause(),

@@ -15,7 +15,7 @@ from device.config import PageConfig
 from device.domain.events import ClearOverride, PressNext, PressPause, SetOverride, SetVolume, SwitchSense
 from device.domain.reading import Modality
 from device.errors import SetupError
-from tests.fakes_controls import FakeControls, a_snapshot
+from tests.fakes_controls import FakeControls, FakeLibrary, a_snapshot
 from web_ui import app as page_app
 from web_ui.guard import Guard, Site, is_loopback
 from web_ui.pairing import PairingStore
@@ -26,7 +26,7 @@ WAIT_SECONDS = 20
 
 @contextmanager
 def serving(controls, folder, host="127.0.0.1"):
-    server = PageServer(PageConfig(host=host, port=0), controls, folder)
+    server = PageServer(PageConfig(host=host, port=0), controls, FakeLibrary(), folder)
     server.start()
     try:
         yield server
@@ -111,6 +111,21 @@ def own_address() -> str:
 
 
 # ---- views ----
+
+
+def test_the_library_is_told(server):
+    status, _, body = Client(server.address).ask("GET", "/library")
+    told = json.loads(body)
+    assert status == 200
+    assert told["origins"] == {"person": 1, "tag": 12, "analysis": 7, "none": 4}
+    assert told["analysis"] == {"done": 7, "total": 11, "seconds_left": 95.0, "detail": ""}
+    assert told["problems"] == [{"uri": "broken/<b>song.mp3", "reason": "holds no sound"}]
+    assert told["unknown_words"] == ["zesty"]
+
+
+def test_the_library_is_not_told_to_a_foreign_page(server):
+    status, *_ = Client(server.address).ask("GET", "/library", headers={"Sec-Fetch-Site": "cross-site"})
+    assert status == 403
 
 
 def test_the_page_is_html_with_headers_that_bind_it_to_itself(client):
@@ -423,17 +438,17 @@ def test_a_port_in_use_is_one_line_that_names_it(controls, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SetupError, match=rf"^page\.port {port}: already in use; "):
-            PageServer(PageConfig(port=port), controls, tmp_path).start()
+            PageServer(PageConfig(port=port), controls, FakeLibrary(), tmp_path).start()
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
 def test_an_address_that_is_not_ours_is_one_line_that_names_it(controls, tmp_path, host):
     with pytest.raises(SetupError, match=r"^page\.host .*; use 127\.0\.0\.1"):
-        PageServer(PageConfig(host=host, port=0), controls, tmp_path).start()
+        PageServer(PageConfig(host=host, port=0), controls, FakeLibrary(), tmp_path).start()
 
 
 def test_closing_ends_open_streams_and_frees_the_port(controls, tmp_path):
-    server = PageServer(PageConfig(port=0), controls, tmp_path)
+    server = PageServer(PageConfig(port=0), controls, FakeLibrary(), tmp_path)
     server.start()
     address = urlsplit(server.address)
     with stream(address.netloc) as lines:
@@ -443,7 +458,7 @@ def test_closing_ends_open_streams_and_frees_the_port(controls, tmp_path):
         assert time.monotonic() - began < 8
     with pytest.raises(OSError):
         socket.create_connection((address.hostname, address.port), timeout=2)
-    again = PageServer(PageConfig(port=address.port), controls, tmp_path)
+    again = PageServer(PageConfig(port=address.port), controls, FakeLibrary(), tmp_path)
     again.start()
     again.close()
     again.close()

@@ -12,18 +12,24 @@ import pytest
 from device.config import PageConfig
 from device.domain.events import (
     ClearOverride,
+    CorrectMood,
+    ForgetTaste,
+    NotNow,
     PressNext,
     PressPause,
     RateSong,
     SenseState,
+    SetGoal,
     SetOverride,
     SetVolume,
     SwitchSense,
+    TurnDownOffer,
 )
+from device.domain.goal import Goal
 from device.domain.labels import LABELS
 from device.domain.player import PlayState
 from device.domain.reading import Modality
-from tests.fakes_controls import FakeControls, a_snapshot, overridden
+from tests.fakes_controls import FakeControls, FakeLibrary, a_snapshot, overridden
 from web_ui.pairing import PairingStore
 from web_ui.server import PageServer
 
@@ -52,7 +58,7 @@ def controls():
 
 @pytest.fixture
 def server(controls, tmp_path):
-    running = PageServer(PageConfig(port=0), controls, tmp_path)
+    running = PageServer(PageConfig(port=0), controls, FakeLibrary(), tmp_path)
     running.start()
     yield running
     running.close()
@@ -104,6 +110,54 @@ def test_the_page_follows_the_speaker_without_being_asked(page, controls):
         controls.push(a_snapshot(mood))
         expect(page.locator("#mood")).to_have_text(mood.capitalize())
         expect(page.locator("body")).to_have_attribute("data-mood", mood)
+
+
+def test_a_goal_is_set_and_shown(page, controls):
+    expect(page.get_by_label("Match")).to_be_checked()
+    page.get_by_text("Lift", exact=True).click()
+    assert controls.wait_for_command(SetGoal(Goal.LIFT))
+    controls.push(a_snapshot("sad", goal=Goal.LIFT, quiet=True))
+    expect(page.get_by_label("Lift", exact=True)).to_be_checked()
+    expect(page.locator("#goal-words")).to_contain_text("song by song. · quiet hours")
+
+
+def test_a_way_out_is_offered_and_can_be_turned_down(page, controls):
+    expect(page.locator("#offer")).to_be_hidden()
+    controls.push(a_snapshot("sad", offer=Goal.LIFT))
+    page.get_by_role("button", name="No, thanks").click()
+    assert controls.wait_for_command(TurnDownOffer())
+    page.get_by_role("button", name="Lift me").click()
+    assert controls.wait_for_command(SetGoal(Goal.LIFT))
+
+
+def test_a_song_can_be_sent_away_for_this_mood_and_corrected(page, controls):
+    page.get_by_role("button", name="Not in this mood").click()
+    assert controls.wait_for_command(NotNow())
+    page.get_by_label("How this song feels").select_option("sad")
+    assert controls.wait_for_command(CorrectMood("sad"))
+    expect(page.locator("#toast")).to_have_text("Noted: this song is sad.")
+
+
+def test_what_was_learned_is_forgotten_only_after_a_second_thought(page, controls):
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.get_by_role("button", name="Forget what it learned").click()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Forget what it learned").click()
+    assert controls.wait_for_command(ForgetTaste(""))
+    assert len(controls.asked) == 1
+
+
+def test_the_library_shows_progress_problems_and_unknown_words(page):
+    expect(page.locator("#library-moods")).to_have_text(
+        "How they feel: 12 by their tags, 7 by listening, 1 by your word, 4 not known yet."
+    )
+    expect(page.locator("#listening-words")).to_have_text(
+        "Listening to songs without a mood: 7 of 11 · about 2 min left"
+    )
+    page.get_by_text("1 file could not be read").click()
+    expect(page.locator("#problem-list")).to_have_text("broken/<b>song.mp3: holds no sound")
+    page.get_by_text("1 mood word nobody knows").click()
+    expect(page.locator("#unknown-words")).to_have_text("zesty")
 
 
 def test_the_song_moves_on_between_two_snapshots(page):
@@ -210,7 +264,7 @@ def test_a_lost_connection_is_shown_and_found_again(page, server, controls, tmp_
     expect(page.locator("#lost")).to_be_visible()
     page.get_by_role("button", name="Next song").click()
     expect(page.locator("#toast")).to_have_text("Not done: the speaker cannot be reached.")
-    again = PageServer(PageConfig(port=port), controls, tmp_path)
+    again = PageServer(PageConfig(port=port), controls, FakeLibrary(), tmp_path)
     again.start()
     try:
         controls.push(a_snapshot("angry"))
@@ -245,7 +299,7 @@ def test_a_code_in_the_browser_opens_the_page(tab, controls, tmp_path, monkeypat
     # Where everyone is local nobody is asked, so this door is told to take loopback for the network.
     monkeypatch.setattr("web_ui.guard.is_loopback", lambda host: False)
     tab.expected_complaints = ("403",)
-    server = PageServer(PageConfig(port=0), controls, tmp_path)
+    server = PageServer(PageConfig(port=0), controls, FakeLibrary(), tmp_path)
     server.start()
     try:
         tab.goto(server.address)

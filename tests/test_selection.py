@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.labels import Affect
-from device.domain.selection import Play, SelectionSettings, choose, fits, shelve
+from device.domain.selection import Play, SelectionSettings, Wish, choose, fits, with_keys
+from device.domain.shelf import shelve
 from device.domain.tracks import Origin, Track
 
 SETTINGS = SelectionSettings()
@@ -18,8 +20,8 @@ HAPPY, SAD = Affect(0.8, 0.5), Affect(-0.7, -0.45)
 HOUR = 3600.0
 
 
-def track(uri: str, valence: float, arousal: float, artist: str = "", album: str = "") -> Track:
-    return Track(uri, uri, artist, album, 200.0, ("x",), Affect(valence, arousal), Origin.TAG)
+def track(uri: str, valence: float, arousal: float, artist: str = "", album: str = "", **more) -> Track:
+    return Track(uri, uri, artist, album, 200.0, ("x",), Affect(valence, arousal), Origin.TAG, **more)
 
 
 def around(affect: Affect, count: int, prefix: str):
@@ -28,9 +30,14 @@ def around(affect: Affect, count: int, prefix: str):
     ]
 
 
-def draws(shelf, target, plays=(), now_seconds=10 * HOUR, count=200, settings=SETTINGS, exclude=frozenset()):
-    chosen = [choose(shelf, target, plays, now_seconds, seed, settings, exclude) for seed in range(count)]
-    return Counter(track.uri for track in chosen if track)
+def pick(shelf, target, plays=(), now_seconds=10 * HOUR, seed=1, settings=SETTINGS, favour=None, **wish):
+    known = [with_keys(play, shelf) for play in plays]
+    return choose(shelf, Wish(target, **wish), known, now_seconds, seed, settings, favour)
+
+
+def draws(shelf, target, plays=(), count=200, **more):
+    chosen = [pick(shelf, target, plays, seed=seed, **more) for seed in range(count)]
+    return Counter(choice.uri for choice in chosen if choice)
 
 
 BOTH = shelve([*around(HAPPY, 6, "happy"), *around(SAD, 6, "sad")])
@@ -43,27 +50,56 @@ def test_the_song_goes_with_the_mood():
 
 def test_the_same_seed_chooses_the_same_song_and_seeds_differ():
     assert draws(BOTH, HAPPY) == draws(BOTH, HAPPY)
-    assert len(draws(BOTH, HAPPY)) == SETTINGS.draw_among
+    assert len(draws(BOTH, HAPPY)) == 6
+    assert len(draws(BOTH, HAPPY, settings=replace(SETTINGS, draw_among=3))) == 3
 
 
 def test_a_song_that_just_played_does_not_come_again_while_others_are_rested():
     plays = [Play("happy0", "", "", 10 * HOUR - 60)]
     seen = draws(BOTH, HAPPY, plays, count=1000)
-    assert seen["happy0"] <= 10
+    assert seen["happy0"] == 0
 
 
-def test_a_song_is_as_good_as_new_after_its_rest():
-    rested = [Play("happy0", "", "", 10 * HOUR - SETTINGS.song_rest_seconds)]
-    assert draws(BOTH, HAPPY, rested) == draws(BOTH, HAPPY)
+def test_a_song_is_as_good_as_new_after_twice_its_rest_and_a_skipped_one_after_four_times_that():
+    play = Play("happy0", "", "", 10 * HOUR - 2 * SETTINGS.song_rest_seconds)
+    assert draws(BOTH, HAPPY, [play]) == draws(BOTH, HAPPY)
+    assert "happy0" not in draws(BOTH, HAPPY, [replace(play, skipped=True)])
+    assert "happy0" in draws(BOTH, HAPPY, [replace(play, at_seconds=-7 * HOUR, skipped=True)])
 
 
 @pytest.mark.parametrize("what", ["artist", "album"])
 def test_an_artist_and_an_album_rest_too(what):
-    common = {what: "same"}
+    common = {"artist": "same"} if what == "artist" else {"album": "same", "album_artist": "many"}
     shelf = shelve([track("a", 0.8, 0.5, **common), track("b", 0.8, 0.5, **common), track("c", 0.8, 0.5)])
-    play = Play("a", common.get("artist", ""), common.get("album", ""), 10 * HOUR)
-    seen = draws(shelf, HAPPY, [play], count=1000)
+    play = Play("a", "", "", 10 * HOUR - 60)
+    seen = draws(shelf, HAPPY, [play], count=1000, settings=replace(SETTINGS, artist_gap_songs=0, album_gap_songs=0))
     assert 0 < seen["b"] < seen["c"] / 2
+
+
+@pytest.mark.parametrize("what", ["artist", "album"])
+def test_other_songs_lie_between_two_of_an_artist_or_album_while_there_are_others(what):
+    common = {"artist": "same"} if what == "artist" else {"album": "same", "album_artist": "many"}
+    songs = [track("a", 0.8, 0.5, **common), track("b", 0.8, 0.5, **common), *around(HAPPY, 3, "other")]
+    plays = [Play("a", "", "", 10 * HOUR - 600), Play("other0", "", "", 10 * HOUR - 300)]
+    assert "b" not in draws(shelve(songs), HAPPY, plays)
+    assert "b" in draws(shelve(songs[:3]), HAPPY, plays)
+
+
+def test_two_albums_of_one_name_are_two():
+    shelf = shelve(
+        [
+            track("a", 0.8, 0.5, "one", "Greatest Hits"),
+            track("b", 0.8, 0.5, "two", "Greatest Hits"),
+            *around(SAD, 9, "s"),
+        ]
+    )
+    assert draws(shelf, HAPPY, [Play("a", "", "", 10 * HOUR)]).keys() == {"b"}
+
+
+def test_copies_of_a_recording_rest_together():
+    copies = [replace(track(uri, 0.8, 0.5, "Ida"), title="Lemon") for uri in ("a.flac", "b.mp3")]
+    shelf = shelve([*copies, *around(HAPPY, 3, "other")])
+    assert "b.mp3" not in draws(shelf, HAPPY, [Play("a.flac", "", "", 10 * HOUR - 600)])
 
 
 def test_songs_without_an_artist_do_not_rest_together():
@@ -72,15 +108,56 @@ def test_songs_without_an_artist_do_not_rest_together():
     assert seen["b"] == pytest.approx(seen["c"], rel=0.2)
 
 
+def test_what_sounds_like_the_last_song_is_likelier():
+    alike, other = bytes([40] * 12), bytes([216] * 12)
+    songs = [track("alike", 0.8, 0.5, timbre=alike), track("other", 0.8, 0.5, timbre=other), track("unheard", 0.8, 0.5)]
+    seen = draws(shelve(songs), HAPPY, count=1000, sounds_like=(alike,))
+    assert seen["alike"] > seen["unheard"] > seen["other"] > 0
+    indifferent = draws(
+        shelve(songs), HAPPY, count=1000, sounds_like=(alike,), settings=replace(SETTINGS, timbre_share=0)
+    )
+    assert indifferent["other"] == pytest.approx(indifferent["alike"], rel=0.25)
+
+
+def test_what_is_liked_here_is_likelier():
+    seen = draws(BOTH, HAPPY, count=1000, favour=lambda shelf, rows: np.where(rows == 2, 5.0, 1.0).astype(np.float32))
+    assert seen["happy2"] > 2 * seen["happy0"]
+
+
+def test_an_uncertain_affect_matches_less_where_it_points_and_more_elsewhere():
+    songs = [track("sure", 0.8, 0.5), track("unsure", 0.8, 0.5, uncertainty=0.6)]
+    shelf = shelve(songs)
+    assert draws(shelf, HAPPY, count=1000)["sure"] > 2 * draws(shelf, HAPPY, count=1000)["unsure"]
+    far = Affect(-0.2, 0.0)
+    assert draws(shelf, far, count=1000)["unsure"] > 500
+
+
+def test_explicit_songs_and_low_ratings_are_left_out_on_demand():
+    shelf = shelve([track("e", 0.8, 0.5, explicit=True), track("one", 0.8, 0.5, rating=1), track("none", 0.8, 0.5)])
+    assert draws(shelf, HAPPY).keys() == {"e", "one", "none"}
+    assert draws(shelf, HAPPY, settings=replace(SETTINGS, allow_explicit=False)).keys() == {"one", "none"}
+    assert draws(shelf, HAPPY, settings=replace(SETTINGS, smallest_rating=3)).keys() == {"e", "none"}
+    only = shelve([track("e", 0.8, 0.5, explicit=True)])
+    assert pick(only, HAPPY, settings=replace(SETTINGS, allow_explicit=False)) is None
+
+
+def test_quiet_hours_choose_below_their_ceiling_and_the_calmest_where_nothing_is():
+    shelf = shelve([track("loud", 0.8, 0.6), track("mild", 0.7, 0.1), track("still", 0.5, -0.4)])
+    assert draws(shelf, HAPPY, highest_arousal=0.2).keys() <= {"mild", "still"}
+    loud = shelve([track("loud", 0.8, 0.9), track("less", 0.7, 0.3)])
+    seen = draws(loud, HAPPY, highest_arousal=-0.2, count=1000)
+    assert seen["less"] > seen["loud"]
+
+
 def test_excluded_songs_are_never_chosen():
     exclude = frozenset({"happy0", "happy1", "no such song"})
     assert not exclude & draws(BOTH, HAPPY, exclude=exclude).keys()
 
 
 def test_an_empty_shelf_and_an_excluded_one_give_nothing():
-    assert choose(shelve([]), HAPPY, (), 0.0, 1, SETTINGS) is None
-    everything = frozenset(track.uri for track in BOTH.tracks)
-    assert choose(BOTH, HAPPY, (), 0.0, 1, SETTINGS, everything) is None
+    assert pick(shelve([]), HAPPY) is None
+    everything = frozenset(BOTH.uri(row) for row in range(len(BOTH)))
+    assert pick(BOTH, HAPPY, exclude=everything) is None
 
 
 def test_when_all_have_just_played_the_longest_rested_is_the_likeliest():
@@ -92,18 +169,25 @@ def test_when_all_have_just_played_the_longest_rested_is_the_likeliest():
 
 def test_a_single_song_is_played_again():
     shelf = shelve([track("only", -0.5, 0.5)])
-    assert choose(shelf, HAPPY, [Play("only", "", "", 0.0)], 0.0, 1, SETTINGS).uri == "only"
+    assert pick(shelf, HAPPY, [Play("only", "", "", 10 * HOUR)]).uri == "only"
+
+
+def test_a_small_library_repeats_what_fits_rather_than_play_what_does_not():
+    shelf = shelve([*around(HAPPY, 2, "happy"), *around(SAD, 20, "sad")])
+    plays = [Play("happy1", "", "", 10 * HOUR - 3600), Play("happy0", "", "", 10 * HOUR - 300)]
+    assert draws(shelf, HAPPY, plays, exclude=frozenset({"happy0"}), count=500)["happy1"] > 450
 
 
 def test_where_all_are_far_the_nearest_is_chosen():
     narrow = replace(SETTINGS, affect_spread=0.05, draw_among=1)
     shelf = shelve([track("farthest", -1, -1), track("far", -0.9, -0.9)])
-    assert choose(shelf, Affect(1, 1), (), 0.0, 1, narrow).uri == "far"
+    assert pick(shelf, Affect(1, 1), settings=narrow).uri == "far"
 
 
 def test_tracks_without_affect_are_not_on_the_shelf():
     unknown = replace(track("x", 0, 0), affect=None)
-    assert [t.uri for t in shelve([unknown, track("y", 0, 0)]).tracks] == ["y"]
+    shelf = shelve([unknown, track("y", 0, 0)])
+    assert (len(shelf), shelf.uri(0)) == (1, "y")
 
 
 def test_fits_up_to_two_spreads():
@@ -124,5 +208,29 @@ def test_there_is_always_a_song_unless_all_are_excluded(songs, played, target, s
     tracks = [track(str(n), valence, arousal, artist) for n, (valence, arousal, artist) in enumerate(songs)]
     plays = [Play(str(number), "p", "", at_seconds) for number, at_seconds in played]
     exclude = frozenset(str(n) for n in range(len(tracks) - 1))
-    assert choose(shelve(tracks), Affect(*target), plays, 0.0, seed, SETTINGS, exclude).uri == str(len(tracks) - 1)
-    assert choose(shelve(tracks), Affect(*target), plays, 0.0, seed, SETTINGS) in tracks
+    shelf = shelve(tracks)
+    assert pick(shelf, Affect(*target), plays, 0.0, seed, exclude=exclude).uri == str(len(tracks) - 1)
+    assert pick(shelf, Affect(*target), plays, 0.0, seed).uri in {track.uri for track in tracks}
+
+
+@given(st.lists(st.tuples(points, points), min_size=1, max_size=300), st.tuples(points, points), st.integers(1, 50))
+def test_the_nearest_are_always_among_those_looked_at(places, target, count):
+    shelf = shelve([track(str(n), *place) for n, place in enumerate(places)])
+    distances = np.hypot(*(np.array(places) - target).T)
+    seen = shelf.nearest(Affect(*target), count)
+    if len(seen) < len(places) and len(places) <= 2 * count:
+        assert set(np.argsort(distances)[:1]) <= set(seen.tolist())
+    assert len(seen) >= min(count, len(places)) / 2
+    assert len(set(seen.tolist())) == len(seen)
+
+
+def test_a_million_songs_in_one_place_are_looked_at_by_turns():
+    shelf = shelve([track(f"{n}", 0.5, 0.5) for n in range(3000)])
+    seen = {row for draw in range(40) for row in shelf.nearest(Affect(0.5, 0.5), 100, draw).tolist()}
+    assert len(seen) == 3000
+
+
+def test_a_shelf_finds_a_uri_and_tells_it():
+    shelf = shelve([track(uri, 0.1, 0.2) for uri in ("a/ä.ogg", "A/ä.ogg", "b")])
+    assert [shelf.row_of(uri) for uri in ("a/ä.ogg", "A/ä.ogg", "b", "c")] == [0, 1, 2, None]
+    assert [shelf.uri(row) for row in range(3)] == ["a/ä.ogg", "A/ä.ogg", "b"]

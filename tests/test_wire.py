@@ -12,15 +12,21 @@ from hypothesis import strategies as st
 
 from device.domain.events import (
     ClearOverride,
+    CorrectMood,
+    ForgetTaste,
+    NotNow,
     PressNext,
     PressPause,
     PressPlay,
     RateSong,
     SenseState,
+    SetGoal,
     SetOverride,
     SetVolume,
     SwitchSense,
+    TurnDownOffer,
 )
+from device.domain.goal import Goal
 from device.domain.labels import LABELS, Affect
 from device.domain.player import PlayState
 from device.domain.reading import Modality, Posterior
@@ -113,6 +119,9 @@ def test_a_snapshot_keeps_its_documented_keys():
         },
         "broker": {"connected": False, "detail": "127.0.0.1:1883: refused"},
         "catalogue": {"track_count": 24, "detail": ""},
+        "goal": "match",
+        "offer": None,
+        "quiet": False,
     }
 
 
@@ -152,6 +161,12 @@ def test_a_title_with_a_lone_surrogate_still_becomes_text():
         ("sense", {"modality": "face", "on": False}, SwitchSense(Modality.FACE, False)),
         ("sense", {"modality": "voice", "on": True}, SwitchSense(Modality.VOICE, True)),
         ("rate", {"liked": True}, RateSong(True)),
+        ("not-now", None, NotNow()),
+        ("correct", {"mood": "sad"}, CorrectMood("sad")),
+        ("goal", {"goal": "calm"}, SetGoal(Goal.CALM)),
+        ("turn-down-offer", {}, TurnDownOffer()),
+        ("forget-taste", {"mood": "angry"}, ForgetTaste("angry")),
+        ("forget-taste", None, ForgetTaste("")),
     ],
 )
 def test_a_good_command_is_understood(name, payload, command):
@@ -184,6 +199,9 @@ def test_a_good_command_is_understood(name, payload, command):
         ("sense", {"modality": "face", "on": 1}, "sense: on: 1 is not true or false"),
         ("sense", {"modality": "face"}, "on is missing"),
         ("rate", {"liked": "yes"}, "is not true or false"),
+        ("goal", {"goal": "joy"}, "goal: goal: 'joy' is not one of match, lift, calm, off"),
+        ("correct", {"mood": "unknown"}, "is not one of angry"),
+        ("forget-taste", {"mood": 3}, "is not one of angry"),
     ],
 )
 def test_a_bad_command_is_refused_with_what_is_known(name, payload, says):

@@ -21,7 +21,6 @@ import soundfile
 from device.adapters.microphone_pyaudio import PyAudioMicrophone
 from device.adapters.scene import Scene, load_scene
 from device.config import Config
-from device.domain.brain import BrainSettings
 from device.lab.replay import Recognised, replay, right_answers, table
 from device.ports import SAMPLE_RATE_HZ, Waveform
 from device.senses import build_ears, build_eyes
@@ -49,7 +48,7 @@ def heard(scene: Scene, microphone: PyAudioMicrophone, folder: Path) -> Waveform
 def run(paths: list[Path]) -> None:
     """Replay all scenes and print the table."""
     config = Config()
-    settings = BrainSettings(config.fusion, config.mood, config.music, config.selection)
+    settings = config.brain
     eyes = build_eyes(config)
     spans: list[Recognised] = []
     with tempfile.TemporaryDirectory() as folder, PyAudioMicrophone(config.microphone, time.monotonic) as microphone:

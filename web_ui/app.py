@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from device import wire
 from device.domain.labels import LABELS
 from device.errors import MoodifyError
-from device.ports import Controls
+from device.ports import Controls, LibraryView
 from web_ui.guard import Guard, Site
 from web_ui.pairing import TOKEN_LIFE_SECONDS
 
@@ -50,13 +50,17 @@ class Streams:
         return self._free.release if self._free.acquire(blocking=False) else None
 
 
-def create_app(controls: Controls, guard: Guard, streams: Streams | None = None) -> Flask:
+def create_app(controls: Controls, library: LibraryView, guard: Guard, streams: Streams | None = None) -> Flask:
     """The WSGI application; `streams` is shared with the server that closes it."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = wire.LONGEST_PAYLOAD_BYTES
     _add_door(app, guard)
     _add_pairing(app, guard)
     _add_views(app, controls, guard, streams or Streams(most=4))
+
+    @app.get("/library")
+    def show_library() -> Response:
+        return jsonify(wire.library_json(library.report()))
 
     @app.post("/command/<name>")
     def command(name: str) -> tuple[Response, int]:
@@ -92,7 +96,7 @@ def _refuse_foreign(guard: Guard) -> tuple[Response, int] | None:
     site = guard.site_of(dict(request.headers), request.host)
     if request.method in ("GET", "HEAD"):
         # A link from elsewhere may open the page, but nothing of ours is handed to a foreign page.
-        foreign = site is Site.FOREIGN and request.endpoint in ("events", "snapshot")
+        foreign = site is Site.FOREIGN and request.endpoint in ("events", "snapshot", "show_library")
         return _error("asked from another site", 403) if foreign else None
     if site is not Site.OURS:
         return _error("only the speaker's own page may change anything (Origin must be its address)", 403)

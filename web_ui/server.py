@@ -12,7 +12,7 @@ from waitress.server import create_server
 
 from device.config import PageConfig
 from device.errors import SetupError
-from device.ports import Controls
+from device.ports import Controls, LibraryView
 from web_ui.app import Streams, create_app
 from web_ui.guard import Guard
 from web_ui.pairing import PairingStore
@@ -28,13 +28,13 @@ CLOSE_SECONDS = 5.0
 class PageServer:
     """The page behind one address; nothing listens before start()."""
 
-    def __init__(self, config: PageConfig, controls: Controls, state_folder: Path) -> None:
+    def __init__(self, config: PageConfig, controls: Controls, library: LibraryView, state_folder: Path) -> None:
         self._config = config
         self._streams = Streams(STREAMS)
         self._stop = threading.Event()
         self._waking = threading.Lock()
         guard = Guard(config.host, PairingStore(state_folder))
-        self._app = create_app(controls, guard, self._streams)
+        self._app = create_app(controls, library, guard, self._streams)
         self._thread: threading.Thread | None = None
         self._sockets: dict[int, object] = {}
         self._address = ""

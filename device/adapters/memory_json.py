@@ -1,4 +1,4 @@
-"""Keeps what a person set (senses off, an override) in a small JSON file, written atomically."""
+"""Keeps what a person set (senses off, an override, the goal) in a small JSON file, written atomically."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from device.domain.brain import Override, Wishes
+from device.domain.goal import Goal
 from device.domain.labels import LABELS
 from device.ports import Clock
 
@@ -26,7 +27,8 @@ class JsonMemory:
         """What was saved last. An unreadable file is told of and counts as senses off: privacy is the safe side."""
         try:
             kept = json.loads(self._path.read_text(encoding="utf-8"))
-            return Wishes(kept["face_on"] is True, kept["voice_on"] is True, self._override(kept.get("override")))
+            goal = Goal(kept.get("goal", Goal.MATCH.value))
+            return Wishes(kept["face_on"] is True, kept["voice_on"] is True, self._override(kept.get("override")), goal)
         except FileNotFoundError:
             return Wishes()
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -45,6 +47,7 @@ class JsonMemory:
             }
             if override
             else None,
+            "goal": wishes.goal.value,
         }
         fresh = self._path.with_suffix(".new")
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from device import __version__
+from device.domain.goal import GOALS
 from device.domain.labels import LABELS, MOODS
 from device.wire import Json
 
@@ -123,6 +124,17 @@ def _components(topics: Topics) -> dict[str, Json]:
             "value_template": "{{ value_json.override.mood if value_json.override else '" + AUTO + "' }}",
             "command_topic": topics.command("override"),
         },
+        "goal": {
+            "platform": "select",
+            "name": "Goal",
+            "icon": "mdi:bullseye-arrow",
+            "options": list(GOALS),
+            "state_topic": topics.state,
+            "value_template": "{{ value_json.goal }}",
+            "command_topic": topics.command("goal"),
+            "command_template": '{"goal": "{{ value }}"}',
+        },
+        "not_now": _button(topics, "not-now", "Not in this mood", "mdi:music-off"),
         "next": _button(topics, "next", "Next song", "mdi:skip-next"),
         "play": _button(topics, "play", "Play", "mdi:play"),
         "pause": _button(topics, "pause", "Pause", "mdi:pause"),

@@ -162,6 +162,9 @@ def _make_music(folder: Path) -> None:
 
 def _config(mpd: PrivateMpd, broker: PrivateBroker, music: Path, state: Path, page_port: int) -> str:
     return f"""\
+[music]
+songs_between_turns = 1  # the demo is too short for three
+
 [microphone]
 own_music_fifo = {_quoted(mpd.fifo)}
 

@@ -10,8 +10,11 @@ from device.domain.events import (
     CatalogueChanged,
     ClearOverride,
     Command,
+    CorrectMood,
     Event,
+    ForgetTaste,
     HeraldChanged,
+    NotNow,
     Perceived,
     PlayerChanged,
     PlayerLost,
@@ -22,17 +25,25 @@ from device.domain.events import (
     RateSong,
     SenseChanged,
     SenseState,
+    SetGoal,
     SetOverride,
     SetVolume,
+    StickersRead,
     SwitchSense,
     Tick,
+    TurnDownOffer,
 )
 from device.domain.fusion import Fused, FusionSettings, fuse
+from device.domain.goal import Goal, LowSpell, endure
+from device.domain.labels import Affect, affect_of
+from device.domain.listening import Ending
 from device.domain.mood import Mood, MoodSettings, step
-from device.domain.player import ChangeVolume, PlayerAction
-from device.domain.programme import MusicSettings, Programme
+from device.domain.night import is_quiet
+from device.domain.player import PlayerAction, PlayState
+from device.domain.preference import Outcome, OutcomeKind, forget
+from device.domain.programme import Programme, Rules
 from device.domain.reading import Modality, Reading
-from device.domain.selection import Play, SelectionSettings
+from device.domain.selection import Play
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +52,7 @@ class BrainSettings:
 
     fusion: FusionSettings = field(default_factory=FusionSettings)
     mood: MoodSettings = field(default_factory=MoodSettings)
-    music: MusicSettings = field(default_factory=MusicSettings)
-    selection: SelectionSettings = field(default_factory=SelectionSettings)
+    rules: Rules = field(default_factory=Rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,7 @@ class Wishes:
     face_on: bool = True
     voice_on: bool = True
     override: Override | None = None
+    goal: Goal = Goal.MATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +95,18 @@ class State:
     fused: Fused | None = None
     mood: Mood = field(default_factory=Mood)
     override: Override | None = None
+    spell: LowSpell = field(default_factory=LowSpell)
+    unix_offset: float | None = None
+    """Add it to our seconds to get the wall clock's; None before the first tick."""
     programme: Programme = field(default_factory=Programme)
     player_detail: str = "not connected yet"
     broker_connected: bool = False
     broker_detail: str = "not connected yet"
     track_count: int = 0
     catalogue_detail: str = "not read yet"
+
+    offered: bool = False
+    """Low music has lasted: a way out is offered."""
 
     @property
     def effective_mood(self) -> str:
@@ -112,7 +129,48 @@ class RecordRating:
     liked: bool
 
 
-Effect = PlayerAction | SwitchSense | RecordPlay | RecordRating
+@dataclass(frozen=True, slots=True)
+class RecordOutcome:
+    """Write down what came of a song."""
+
+    uri: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEnding:
+    """Count a play or a skip."""
+
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCorrection:
+    """A person says how a song feels: keep it, and put it on the shelf."""
+
+    uri: str
+    mood: str
+    affect: Affect
+
+
+@dataclass(frozen=True, slots=True)
+class RecordForgetting:
+    """Wipe what was learned of this house's taste."""
+
+    mood: str
+    """Of this mood only; empty: of all."""
+
+
+Effect = (
+    PlayerAction
+    | SwitchSense
+    | RecordPlay
+    | RecordRating
+    | RecordOutcome
+    | RecordEnding
+    | RecordCorrection
+    | RecordForgetting
+)
 
 
 def handle(state: State, event: Event, settings: BrainSettings) -> tuple[State, tuple[Effect, ...]]:
@@ -120,15 +178,13 @@ def handle(state: State, event: Event, settings: BrainSettings) -> tuple[State, 
     state = replace(state, now_seconds=event.at_seconds)
     state, effects = _take_in(state, event, settings)
     state = _feel(state, settings)
-    arranged, actions = music.arrange(
-        state.programme, state.effective_mood, state.now_seconds, settings.music, settings.selection
-    )
+    arranged, actions = music.arrange(state.programme, state.effective_mood, state.now_seconds, settings.rules)
     return replace(state, programme=arranged), (*effects, *actions)
 
 
 def wishes_of(state: State) -> Wishes:
     """What is to be kept over a restart."""
-    return Wishes(state.face.wanted, state.voice.wanted, state.override)
+    return Wishes(state.face.wanted, state.voice.wanted, state.override, state.programme.goal)
 
 
 def state_with(wishes: Wishes, programme: Programme) -> State:
@@ -137,7 +193,7 @@ def state_with(wishes: Wishes, programme: Programme) -> State:
         face=SenseStatus(Modality.FACE, wanted=wishes.face_on),
         voice=SenseStatus(Modality.VOICE, wanted=wishes.voice_on),
         override=wishes.override,
-        programme=programme,
+        programme=replace(programme, goal=wishes.goal),
     )
 
 
@@ -149,61 +205,133 @@ def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State
         case SenseChanged(modality, sense_state, detail):
             return _with_sense(state, _sense_changed(_sense(state, modality), sense_state, detail)), ()
         case PlayerChanged(status):
-            programme, play = music.listen_to_player(state.programme, status, settings.music)
-            state = replace(state, programme=programme, player_detail="")
-            return state, (RecordPlay(play),) if play else ()
+            programme, heard = music.listen_to_player(state.programme, status, settings.rules)
+            return replace(state, programme=programme, player_detail=""), _records(heard)
+        case StickersRead(stickers):
+            programme = music.take_stickers(state.programme, stickers, state.unix_offset, settings.rules.music)
+            return replace(state, programme=programme), ()
         case PlayerLost(detail):
-            programme = replace(state.programme, status=None, pending=None)
+            programme = replace(state.programme, status=None, pending=None, turning=False)
             return replace(state, programme=programme, player_detail=detail), ()
         case PlayerRefused(detail, uri):
             return replace(state, programme=music.refuse(state.programme, uri), player_detail=detail), ()
         case HeraldChanged(connected, detail):
             return replace(state, broker_connected=connected, broker_detail=detail), ()
-        case CatalogueChanged(tracks, detail):
-            programme = music.restock(state.programme, tracks)
-            return replace(state, programme=programme, track_count=len(tracks), catalogue_detail=detail), ()
+        case CatalogueChanged(shelf, track_count, detail):
+            programme = music.restock(state.programme, shelf) if shelf else state.programme
+            return replace(state, programme=programme, track_count=track_count, catalogue_detail=detail), ()
         case Asked(command):
             return _obey(state, command, settings)
-        case Tick():
-            return state, ()
+        case Tick(at_seconds, unix_seconds, minute_of_day):
+            quiet = is_quiet(minute_of_day, settings.rules.quiet)
+            programme, actions = music.fall_quiet(state.programme, quiet, settings.rules)
+            offset = None if unix_seconds is None else unix_seconds - at_seconds
+            return replace(state, programme=programme, unix_offset=offset), actions
 
 
 def _obey(state: State, command: Command, settings: BrainSettings) -> tuple[State, tuple[Effect, ...]]:
-    now, programme = state.now_seconds, state.programme
+    now, rules = state.now_seconds, settings.rules
     match command:
         case SetOverride(mood, duration_seconds):
-            return replace(state, override=Override(mood, now + duration_seconds)), ()
+            programme, actions = music.follow_hand(state.programme, mood, now, rules)
+            return replace(state, override=Override(mood, now + duration_seconds), programme=programme), actions
         case ClearOverride():
-            return replace(state, override=None), ()
+            return replace(state, override=None, programme=music.leave_hand(state.programme)), ()
+        case TurnDownOffer():
+            return replace(state, spell=LowSpell(at_seconds=now)), ()
         case SwitchSense(modality, on):
             return _with_sense(state, replace(_sense(state, modality), wanted=on)), (command,)
+        case RateSong() | CorrectMood() | NotNow():
+            return _judge(state, command, rules)
+        case ForgetTaste(mood):
+            forgotten = forget(state.programme.preference, mood=mood or None)
+            programme = replace(state.programme, preference=forgotten)
+            return replace(state, programme=programme), (RecordForgetting(mood),)
+        case _:
+            programme, actions = _press(state.programme, command, now, rules)
+            return replace(state, programme=programme), actions
+
+
+def _press(programme: Programme, command: Command, now: float, rules: Rules) -> music.Step:
+    """The buttons of a player, and what the music is for."""
+    match command:
+        case SetGoal(goal):
+            return music.set_goal(programme, goal), ()
         case SetVolume(percent):
-            return state, (ChangeVolume(percent),)
-        case RateSong(liked):
-            return _rate(state, liked)
+            return music.change_volume(programme, percent, rules)
         case PressPlay():
-            programme, actions = music.press_play(programme, now, settings.music, settings.selection)
+            return music.press_play(programme, now, rules)
         case PressPause():
-            programme, actions = music.press_pause(programme)
+            return music.press_pause(programme)
         case PressNext():
-            programme, actions = music.press_next(programme, now, settings.music, settings.selection)
-    return replace(state, programme=programme), actions
+            return music.press_next(programme, now, rules)
+        case _:
+            return programme, ()
 
 
-def _rate(state: State, liked: bool) -> tuple[State, tuple[Effect, ...]]:
+def _playing(state: State) -> str:
+    """Uri of the song that plays; empty when none does."""
     status = state.programme.status
-    if status is None or status.song is None:
+    return status.song.uri if status and status.song else ""
+
+
+def _judge(state: State, command: RateSong | CorrectMood | NotNow, rules: Rules) -> tuple[State, tuple[Effect, ...]]:
+    """What a person says of the song that plays."""
+    match command:
+        case RateSong(liked):
+            return _rate(state, liked, rules)
+        case CorrectMood(mood):
+            uri = _playing(state)
+            return state, (RecordCorrection(uri, mood, affect_of(mood)),) if uri else ()
+        case NotNow():
+            return _not_now(state, rules)
+
+
+def _rate(state: State, liked: bool, rules: Rules) -> tuple[State, tuple[Effect, ...]]:
+    uri = _playing(state)
+    if not uri:
         return state, ()
-    uri = status.song.uri
-    return replace(state, programme=music.rate(state.programme, uri, liked)), (RecordRating(uri, liked),)
+    programme, outcome = music.rate(state.programme, uri, liked, state.now_seconds, rules)
+    noted = (RecordOutcome(uri, outcome),) if outcome else ()
+    return replace(state, programme=programme), (RecordRating(uri, liked), *noted)
+
+
+def _not_now(state: State, rules: Rules) -> tuple[State, tuple[Effect, ...]]:
+    """Another song, and this one not again in this mood."""
+    uri = _playing(state)
+    programme, outcome = music.not_now(state.programme, state.now_seconds, rules)
+    if not uri:
+        return state, ()
+    programme, actions = music.press_next(programme, state.now_seconds, rules)
+    return replace(state, programme=programme), (*((RecordOutcome(uri, outcome),) if outcome else ()), *actions)
+
+
+def _records(heard: music.Heard) -> tuple[Effect, ...]:
+    """What of MPD's news is written down."""
+    ending, outcome, play = heard.ending, heard.outcome, heard.play
+    skipped = ending is not None and ending.kind is OutcomeKind.SKIPPED_EARLY
+    return (
+        *((RecordEnding(ending),) if ending and (ending.played or skipped) else ()),
+        *((RecordOutcome(ending.song.uri, outcome),) if ending and outcome else ()),
+        *((RecordPlay(play),) if play else ()),
+    )
 
 
 def _feel(state: State, settings: BrainSettings) -> State:
+    """Move on to now: the mood by what is perceived, and what ends by itself."""
     now = state.now_seconds
     readings = [sense.reading for sense in (state.face, state.voice) if sense.reading]
     fused = fuse(readings, now, settings.fusion)
-    override = state.override if state.override and now < state.override.ends_at_seconds else None
-    return replace(state, fused=fused, mood=step(state.mood, fused, now, settings.mood), override=override)
+    override, programme = state.override, state.programme
+    if override and now >= override.ends_at_seconds:
+        override, programme = None, music.leave_hand(programme)
+    status = programme.status
+    playing = status is not None and status.state is PlayState.PLAY
+    low = affect_of(programme.course.mood)
+    spell = endure(state.spell, low, programme.goal, playing, now, settings.rules.goal)
+    offered = spell.offers(settings.rules.goal)
+    mood = step(state.mood, fused, now, settings.mood)
+    return replace(state, fused=fused, mood=mood, override=override, programme=programme, spell=spell, offered=offered)
 
 
 def _sense(state: State, modality: Modality) -> SenseStatus:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from device.domain.player import PlayerStatus
+from device.domain.goal import Goal
+from device.domain.player import PlayerStatus, Sticker
 from device.domain.reading import Modality, Reading
-from device.domain.tracks import Track
+from device.domain.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,54 @@ class RateSong:
     liked: bool
 
 
-Command = SetOverride | ClearOverride | PressPlay | PressPause | PressNext | SetVolume | SwitchSense | RateSong
+@dataclass(frozen=True, slots=True)
+class CorrectMood:
+    """A person says how the song that plays feels."""
+
+    mood: str
+    """One of LABELS."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotNow:
+    """The song that plays does not go with this mood: another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetGoal:
+    """What the music is for."""
+
+    goal: Goal
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDownOffer:
+    """No way out of low music is wanted now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetTaste:
+    """Forget what was learned of this house's taste."""
+
+    mood: str
+    """In this mood only, one of LABELS; empty: in all."""
+
+
+Command = (
+    SetOverride
+    | ClearOverride
+    | PressPlay
+    | PressPause
+    | PressNext
+    | SetVolume
+    | SwitchSense
+    | RateSong
+    | CorrectMood
+    | NotNow
+    | SetGoal
+    | TurnDownOffer
+    | ForgetTaste
+)
 
 
 class SenseState(Enum):
@@ -81,6 +129,10 @@ class Tick:
     """Time has passed; about once a second."""
 
     at_seconds: float
+    unix_seconds: float | None = None
+    """The wall clock's; None where there is none."""
+    minute_of_day: int | None = None
+    """Local time, in minutes since midnight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +181,14 @@ class PlayerRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class StickersRead:
+    """What MPD's clients noted on tracks was read."""
+
+    stickers: tuple[Sticker, ...]
+    at_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class HeraldChanged:
     """The broker was reached or lost."""
 
@@ -139,11 +199,13 @@ class HeraldChanged:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueChanged:
-    """The catalogue was read."""
+    """The catalogue was read, or there is something to tell of it."""
 
-    tracks: tuple[Track, ...]
+    shelf: Shelf | None
+    """What can be chosen from; None: as before."""
+    track_count: int
     detail: str
-    """What is wrong with it (empty folder, unreadable files), or empty."""
+    """What is wrong with it (empty folder, unreadable files) or being done about it; or empty."""
     at_seconds: float
 
 
@@ -164,6 +226,7 @@ Event = (
     | PlayerChanged
     | PlayerLost
     | PlayerRefused
+    | StickersRead
     | HeraldChanged
     | CatalogueChanged
     | Asked

@@ -5,9 +5,11 @@ from __future__ import annotations
 from device.domain.brain import Override, SenseStatus, State
 from device.domain.events import SenseState
 from device.domain.fusion import Share, explain
+from device.domain.goal import Goal
 from device.domain.labels import LABELS, UNKNOWN, affect_of
 from device.domain.player import PlayState
-from device.domain.programme import Programme, chosen_for
+from device.domain.programme import Programme
+from device.domain.programme import explain as explain_choice
 from device.domain.snapshot import OverrideView, PlayerView, SenseView, Snapshot
 
 
@@ -33,6 +35,9 @@ def picture(state: State, sequence: int) -> Snapshot:
         broker_detail=state.broker_detail,
         track_count=state.track_count,
         catalogue_detail=state.catalogue_detail,
+        goal=state.programme.goal,
+        offer=Goal.LIFT if state.offered else None,
+        quiet=state.programme.quiet,
     )
 
 
@@ -71,8 +76,7 @@ def _player_view(programme: Programme, detail: str, now_seconds: float) -> Playe
     status = programme.status
     song = status.song if status else None
     following = status.upcoming[0] if status and status.upcoming else None
-    mood = chosen_for(programme, song.uri) if song else ""
-    why = (f"chosen for {mood}" if mood else "queued by hand") if song else ""
+    why = explain_choice(programme, song.uri) if song else ""
     elapsed = status.elapsed_seconds if status else 0.0
     if status and song and status.state is PlayState.PLAY:
         elapsed = min(elapsed + now_seconds - status.at_seconds, song.duration_seconds or float("inf"))

@@ -81,4 +81,50 @@ class ChangeVolume:
     percent: int
 
 
-PlayerAction = Enqueue | Remove | Resume | Pause | SkipNext | ChangeVolume
+@dataclass(frozen=True, slots=True)
+class TurnTo:
+    """Add a track, fade the volume out, play it, and fade in to the volume there was."""
+
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountPlay:
+    """Note on a track that it was played."""
+
+    uri: str
+    at_unix: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountSkip:
+    """Note on a track that it was skipped."""
+
+    uri: str
+    at_unix: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetLike:
+    """Note on a track what a person thinks of it."""
+
+    uri: str
+    like: int
+    """0 dislike, 1 neutral, 2 like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sticker:
+    """What all of MPD's clients together noted on a track."""
+
+    uri: str
+    play_count: int = 0
+    skip_count: int = 0
+    last_played_unix: int = 0
+    """0: never."""
+    last_skipped_unix: int = 0
+    like: int | None = None
+    """0 dislike, 1 neutral, 2 like; None where nobody said."""
+
+
+PlayerAction = Enqueue | Remove | Resume | Pause | SkipNext | ChangeVolume | TurnTo | CountPlay | CountSkip | SetLike

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from device.domain.labels import CALM, UNKNOWN, affect_of
+import numpy as np
+
+from device.domain import preference as taste
+from device.domain.goal import Goal, GoalSettings, target
+from device.domain.labels import CALM, UNKNOWN, Affect, affect_of
+from device.domain.listening import Ending, begun, ended_by_itself, ending
+from device.domain.night import QuietSettings
 from device.domain.player import (
+    ChangeVolume,
     Enqueue,
     Pause,
     PlayerAction,
@@ -16,12 +24,18 @@ from device.domain.player import (
     Remove,
     Resume,
     SkipNext,
+    Sticker,
+    TurnTo,
 )
-from device.domain.selection import Play, SelectionSettings, Shelf, choose, fits, shelve
-from device.domain.tracks import Track
+from device.domain.preference import Outcome, OutcomeKind, Preference, PreferenceSettings
+from device.domain.selection import Pick, Play, SelectionSettings, Wish, choose, fits, with_keys
+from device.domain.shelf import Shelf, shelve
 
-ENDED_BY_ITSELF_SECONDS = 3.0
-"""A song that stopped with no more than this left has ended; with more, a person stopped it."""
+SAME_PLAY_SECONDS = 3600.0
+"""A sticker's time that lies so near to a play that is known is that play, noted at its end."""
+LIKED_KEPT = 5
+"""So many of the songs liked last say what is wanted to sound alike."""
+CHOSEN_KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +46,8 @@ class MusicSettings:
     """Start music by itself once a mood is known and nobody stopped it."""
     seed: int = 1
     """Of the draw among the best tracks."""
+    songs_between_turns: int = field(default=3, metadata={"range": (1, 50)})
+    """So many songs are played before the music follows another mood; a person's word counts at once."""
     confirm_seconds: float = field(default=5.0, metadata={"range": (1.0, 60.0)})
     """How long a queued song may take to show up in MPD before it is queued again."""
     history_songs: int = field(default=500, metadata={"range": (1, 100000)})
@@ -39,12 +55,39 @@ class MusicSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A track the speaker queued, and the mood it was for."""
+class Rules:
+    """All settings that the programme depends on."""
 
-    track: Track
+    music: MusicSettings = field(default_factory=MusicSettings)
+    selection: SelectionSettings = field(default_factory=SelectionSettings)
+    goal: GoalSettings = field(default_factory=GoalSettings)
+    quiet: QuietSettings = field(default_factory=QuietSettings)
+    preference: PreferenceSettings = field(default_factory=PreferenceSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A track the speaker queued, and what it was for."""
+
+    pick: Pick
     mood: str
+    goal: Goal
+    aimed: Affect
     at_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Which way the music goes."""
+
+    mood: str = UNKNOWN
+    """The mood that the songs are for, since the first of them began."""
+    songs: int = 0
+    """Begun since then."""
+    steps: int = 0
+    """Begun since then or since the goal was set: how far the way to it is gone."""
+    by_hand: bool = False
+    """A person has just set the mood or the goal: the next song may turn at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +99,25 @@ class Programme:
     """None while MPD cannot be reached."""
     wants_music: bool = True
     """False once a person stopped the music, until one starts it again."""
+    goal: Goal = Goal.MATCH
     mood: str = UNKNOWN
-    """The mood that music is chosen for: the last one known."""
+    """The last mood known."""
+    course: Course = field(default_factory=Course)
+    quiet: bool = False
+    """These are quiet hours."""
+    volume_before_night: int | None = None
+    """Percent, to go back to in the morning; None when the volume was not lowered for the night."""
     plays: tuple[Play, ...] = ()
     """Newest last."""
+    preference: Preference = field(default_factory=Preference)
+    liked: tuple[bytes, ...] = ()
+    """Timbres of the songs liked last, newest last."""
     chosen: tuple[Chosen, ...] = ()
     """What the speaker queued lately, newest last."""
     pending: Chosen | None = None
     """Queued, but not yet seen in MPD's queue."""
+    turning: bool = False
+    """The song that plays is being cut short by the speaker itself."""
     asked_at_seconds: float | None = None
     """When a person's play or next was passed on, until MPD says what came of it."""
     disliked: frozenset[str] = frozenset()
@@ -73,98 +127,319 @@ class Programme:
     draws: int = 0
 
 
-CHOSEN_KEPT = 20
+Step = tuple[Programme, tuple[PlayerAction, ...]]
 
 
-def listen_to_player(
-    programme: Programme, status: PlayerStatus, settings: MusicSettings
-) -> tuple[Programme, Play | None]:
-    """Take in what MPD says; also the play that has just begun, if one has."""
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What MPD's news amount to."""
+
+    play: Play | None = None
+    """The song that has just begun."""
+    ending: Ending | None = None
+    outcome: Outcome | None = None
+    """What the ending says about the song, when it says something."""
+
+
+# --- what happens -------------------------------------------------------------------------------------------------
+
+
+def listen_to_player(programme: Programme, status: PlayerStatus, rules: Rules) -> tuple[Programme, Heard]:
+    """Take in what MPD says, and tell what it means."""
     before = programme.status
-    wants_music = _still_wanted(programme, status)
-    programme = replace(programme, status=status, wants_music=wants_music, asked_at_seconds=None)
-    if status.state is not PlayState.PLAY or status.song is None:
-        return programme, None
-    if before and before.song and before.song.song_id == status.song.song_id and before.state is not PlayState.STOP:
-        return programme, None
-    if programme.plays and programme.plays[-1].uri == status.song.uri and before is None:
-        return programme, None
-    play = Play(status.song.uri, status.song.artist, status.song.album, status.at_seconds)
-    return replace(programme, plays=(*programme.plays, play)[-settings.history_songs :]), play
+    ended = None if programme.turning else ending(before, status)
+    outcome = _outcome(programme, ended.song.uri, ended.kind, status.at_seconds) if ended and ended.kind else None
+    if ended and ended.kind:
+        programme = _learn(programme, outcome, ended.song.uri, ended.kind, rules)
+    wanted = _still_wanted(programme, status)
+    programme = replace(programme, status=status, wants_music=wanted, asked_at_seconds=None)
+    song = begun(before, status)
+    if song is None or (before is None and programme.plays and programme.plays[-1].uri == song.uri):
+        return programme, Heard(None, ended, outcome)
+    play = with_keys(Play(song.uri, song.artist, song.album, status.at_seconds), programme.shelf)
+    plays = (*programme.plays, play)[-rules.music.history_songs :]
+    course = _course_with(programme, chosen_for(programme, song.uri))
+    return replace(programme, plays=plays, course=course, turning=False), Heard(play, ended, outcome)
 
 
-def arrange(
-    programme: Programme, mood: str, now_seconds: float, settings: MusicSettings, selection: SelectionSettings
-) -> tuple[Programme, tuple[PlayerAction, ...]]:
-    """Keep one fitting song queued behind the one that plays; start the music when it should start."""
-    if mood != UNKNOWN:
-        programme = replace(programme, mood=mood)
-    programme = _confirm(programme, now_seconds, settings)
-    status = programme.status
-    awaited = programme.pending or _awaited(programme.asked_at_seconds, now_seconds, settings)
-    if status is None or awaited or not programme.wants_music or status.state is PlayState.PAUSE:
-        return programme, ()
-    if status.state is PlayState.STOP:
-        begins = settings.autoplay and programme.mood != UNKNOWN
-        return _queue(programme, now_seconds, settings, selection, start=True) if begins else (programme, ())
-    if not status.upcoming:
-        return _queue(programme, now_seconds, settings, selection)
-    misfit = _misfit(programme, status.upcoming[0], selection)
-    if misfit is None:
-        return programme, ()
-    programme, actions = _queue(programme, now_seconds, settings, selection)
-    return programme, (Remove(misfit.song_id), *actions) if actions else ()
-
-
-def press_play(
-    programme: Programme, now_seconds: float, settings: MusicSettings, selection: SelectionSettings
-) -> tuple[Programme, tuple[PlayerAction, ...]]:
-    """A person wants music: go on, or begin."""
-    programme = replace(programme, wants_music=True)
-    status = programme.status
-    if status is None or status.song or status.upcoming:
-        return replace(programme, asked_at_seconds=now_seconds), (Resume(),)
-    return _queue(programme, now_seconds, settings, selection, start=True)
-
-
-def press_pause(programme: Programme) -> tuple[Programme, tuple[PlayerAction, ...]]:
-    """A person wants quiet."""
-    return programme, (Pause(),)
-
-
-def press_next(
-    programme: Programme, now_seconds: float, settings: MusicSettings, selection: SelectionSettings
-) -> tuple[Programme, tuple[PlayerAction, ...]]:
-    """A person wants another song, now."""
-    programme = replace(programme, wants_music=True)
-    status = programme.status
-    if status is None or (status.upcoming and status.state is not PlayState.STOP):
-        return replace(programme, asked_at_seconds=now_seconds), (SkipNext(),)
-    return _queue(programme, now_seconds, settings, selection, start=True)
+def restock(programme: Programme, shelf: Shelf) -> Programme:
+    """The catalogue was read: what was refused before gets another chance."""
+    plays = tuple(with_keys(play, shelf) for play in programme.plays)
+    return replace(programme, shelf=shelf, plays=plays, refused=frozenset())
 
 
 def refuse(programme: Programme, uri: str) -> Programme:
     """MPD would not play `uri`: leave it out until the catalogue is read again."""
     pending = programme.pending
-    if pending and pending.track.uri == uri:
+    if pending and pending.pick.uri == uri:
         pending = None
-    return replace(programme, pending=pending, refused=programme.refused | ({uri} if uri else set()))
+    return replace(programme, pending=pending, refused=programme.refused | ({uri} if uri else set()), turning=False)
 
 
-def restock(programme: Programme, tracks: Sequence[Track]) -> Programme:
-    """The catalogue was read: what was refused before gets another chance."""
-    return replace(programme, shelf=shelve(tracks), refused=frozenset())
+def take_stickers(
+    programme: Programme, stickers: Sequence[Sticker], unix_offset: float | None, settings: MusicSettings
+) -> Programme:
+    """What other clients noted: likes, and when songs were played; `unix_offset` leads from our clock to unix."""
+    disliked = {sticker.uri for sticker in stickers if sticker.like == 0}
+    forgiven = {sticker.uri for sticker in stickers if sticker.like in (1, 2)}
+    programme = replace(programme, disliked=(programme.disliked | disliked) - forgiven)
+    if unix_offset is None:
+        return programme
+    known = {play.uri: play.at_seconds for play in programme.plays}
+    elsewhere = []
+    for sticker in stickers:
+        at_seconds = sticker.last_played_unix - unix_offset
+        if sticker.last_played_unix and at_seconds > known.get(sticker.uri, -math.inf) + SAME_PLAY_SECONDS:
+            elsewhere.append(with_keys(Play(sticker.uri, "", "", at_seconds), programme.shelf))
+    plays = sorted((*elsewhere, *programme.plays), key=lambda play: play.at_seconds)
+    return replace(programme, plays=tuple(plays[-settings.history_songs :]))
 
 
-def rate(programme: Programme, uri: str, liked: bool) -> Programme:
-    """Leave a disliked track out from now on; a liked one is back."""
+# --- what a person asks -------------------------------------------------------------------------------------------
+
+
+def press_play(programme: Programme, now_seconds: float, rules: Rules) -> Step:
+    """A person wants music: go on, or begin."""
+    programme = replace(programme, wants_music=True)
+    status = programme.status
+    if status is None or status.song or status.upcoming or programme.goal is Goal.OFF:
+        return replace(programme, asked_at_seconds=now_seconds), (Resume(),)
+    return _queue(programme, now_seconds, rules, start=True)
+
+
+def press_pause(programme: Programme) -> Step:
+    """A person wants quiet."""
+    return programme, (Pause(),)
+
+
+def press_next(programme: Programme, now_seconds: float, rules: Rules) -> Step:
+    """A person wants another song, now."""
+    programme = replace(programme, wants_music=True)
+    status = programme.status
+    behind = status is None or (status.upcoming and status.state is not PlayState.STOP)
+    if behind or programme.goal is Goal.OFF:
+        return replace(programme, asked_at_seconds=now_seconds), (SkipNext(),)
+    return _queue(programme, now_seconds, rules, start=True)
+
+
+def rate(
+    programme: Programme, uri: str, liked: bool, now_seconds: float, rules: Rules
+) -> tuple[Programme, Outcome | None]:
+    """Leave a disliked track out from now on; a liked one is back, and what sounds like it is wanted."""
+    kind = OutcomeKind.LIKED if liked else OutcomeKind.DISLIKED
+    outcome = _outcome(programme, uri, kind, now_seconds)
     disliked = programme.disliked - {uri} if liked else programme.disliked | {uri}
-    return replace(programme, disliked=disliked)
+    timbre = outcome.timbre if outcome else b""
+    timbres = (*programme.liked, timbre)[-LIKED_KEPT:] if liked and timbre else programme.liked
+    programme = replace(programme, disliked=disliked, liked=timbres)
+    return _learn(programme, outcome, uri, kind, rules), outcome
+
+
+def not_now(programme: Programme, now_seconds: float, rules: Rules) -> tuple[Programme, Outcome | None]:
+    """The song that plays does not go with this mood; the others of it stay as they are."""
+    song = programme.status.song if programme.status else None
+    if song is None:
+        return programme, None
+    outcome = _outcome(programme, song.uri, OutcomeKind.NOT_IN_THIS_MOOD, now_seconds)
+    return _learn(replace(programme, turning=True), outcome, song.uri, OutcomeKind.NOT_IN_THIS_MOOD, rules), outcome
+
+
+def set_goal(programme: Programme, goal: Goal) -> Programme:
+    """The way to the goal begins with the next song."""
+    return replace(programme, goal=goal, course=replace(programme.course, steps=0, by_hand=True))
+
+
+def change_volume(programme: Programme, percent: int, rules: Rules) -> Step:
+    """A person's volume, capped in quiet hours."""
+    capped = min(percent, rules.quiet.volume_percent) if programme.quiet else percent
+    return programme, (ChangeVolume(capped),)
+
+
+def fall_quiet(programme: Programme, quiet: bool, rules: Rules) -> Step:
+    """Quiet hours begin, last or end: the volume is held under their cap, and goes back in the morning."""
+    status, cap = programme.status, rules.quiet.volume_percent
+    volume = status.volume_percent if status else None
+    if quiet:
+        before = programme.volume_before_night if programme.quiet else None
+        if volume is None or volume <= cap:
+            return replace(programme, quiet=True, volume_before_night=before), ()
+        return replace(programme, quiet=True, volume_before_night=max(before or 0, volume)), (ChangeVolume(cap),)
+    before = programme.volume_before_night
+    programme = replace(programme, quiet=False, volume_before_night=None)
+    return programme, (ChangeVolume(before),) if before is not None and volume == cap else ()
+
+
+def follow_hand(programme: Programme, mood: str, now_seconds: float, rules: Rules) -> Step:
+    """A person says what the mood is: the music turns now, unless a person queued what plays or what comes next."""
+    programme = replace(programme, mood=mood, course=replace(programme.course, by_hand=True))
+    status = programme.status
+    if status is None or status.state is not PlayState.PLAY or status.song is None or programme.goal is Goal.OFF:
+        return programme, ()
+    playing = _chosen(programme, status.song.uri)
+    ahead = status.upcoming[0] if status.upcoming else None
+    if playing is None or (ahead and _chosen(programme, ahead.uri) is None):
+        return programme, ()
+    if fits(playing.pick.affect, aim(programme, rules), rules.selection):
+        return programme, ()
+    programme, actions = _queue(programme, now_seconds, rules, turn=True)
+    dropped = (Remove(ahead.song_id),) if ahead and actions else ()
+    return replace(programme, turning=bool(actions)), (*dropped, *actions)
+
+
+def leave_hand(programme: Programme) -> Programme:
+    """A person's word about the mood is over: what is sensed may count with the next song."""
+    return replace(programme, course=replace(programme.course, by_hand=True))
+
+
+# --- what is queued -----------------------------------------------------------------------------------------------
+
+
+def arrange(programme: Programme, mood: str, now_seconds: float, rules: Rules) -> Step:
+    """Keep one fitting song queued behind the one that plays; start the music when it should start."""
+    if mood != UNKNOWN:
+        programme = replace(programme, mood=mood)
+    programme = _confirm(programme, now_seconds, rules.music)
+    status = programme.status
+    awaited = programme.pending or _awaited(programme.asked_at_seconds, now_seconds, rules.music)
+    if status is None or awaited or not programme.wants_music or status.state is PlayState.PAUSE:
+        return programme, ()
+    ahead = status.upcoming[0] if status.upcoming else None
+    if programme.goal is Goal.OFF:
+        ours = ahead is not None and _chosen(programme, ahead.uri) is not None
+        return programme, (Remove(ahead.song_id),) if ahead and ours else ()
+    if status.state is PlayState.STOP:
+        begins = rules.music.autoplay and programme.mood != UNKNOWN
+        return _queue(programme, now_seconds, rules, start=True) if begins else (programme, ())
+    if ahead is None:
+        return _queue(programme, now_seconds, rules)
+    if not _misfits(programme, ahead, rules):
+        return programme, ()
+    programme, actions = _queue(programme, now_seconds, rules)
+    return programme, (Remove(ahead.song_id), *actions) if actions else ()
+
+
+def heading(programme: Programme, settings: MusicSettings) -> str:
+    """The mood that the next song is for: the present one, unless the music has only just turned to another."""
+    course = programme.course
+    settled = course.mood == UNKNOWN or course.by_hand or course.songs >= settings.songs_between_turns
+    return programme.mood if settled or programme.mood == UNKNOWN else course.mood
+
+
+def aim(programme: Programme, rules: Rules) -> Affect:
+    """Where the next song should lie."""
+    mood = heading(programme, rules.music)
+    start = CALM if mood == UNKNOWN else affect_of(mood)
+    if programme.goal is Goal.MATCH:
+        return taste.aim(programme.preference, mood, start, rules.preference)
+    steps = programme.course.steps if mood == programme.course.mood else 0
+    return target(programme.goal, start, steps, rules.goal)
 
 
 def chosen_for(programme: Programme, uri: str) -> str:
     """The mood the speaker chose `uri` for; empty when a person queued it."""
-    return next((chosen.mood for chosen in reversed(programme.chosen) if chosen.track.uri == uri), "")
+    chosen = _chosen(programme, uri)
+    return chosen.mood if chosen else ""
+
+
+def explain(programme: Programme, uri: str) -> str:
+    """Why this song plays, for people: "chosen for sad, on the way up; liked when sad"."""
+    chosen = _chosen(programme, uri)
+    if chosen is None:
+        return "queued by hand"
+    way = {Goal.LIFT: ", on the way up", Goal.CALM: ", on the way to calm"}.get(chosen.goal, "")
+    record = programme.shelf.records[chosen.pick.row] if chosen.pick.row < len(programme.shelf) else None
+    known = record is not None and programme.shelf.uri(chosen.pick.row) == uri
+    learned = (
+        taste.explain(programme.preference, chosen.mood, int(record["recording"]), int(record["artist"]))
+        if known and record is not None
+        else ""
+    )
+    return f"chosen for {chosen.mood}{way}" + (f"; {learned}" if learned else "")
+
+
+def _queue(programme: Programme, now_seconds: float, rules: Rules, start: bool = False, turn: bool = False) -> Step:
+    """Choose a song and have it queued, or played at once (`start`), or faded over to (`turn`)."""
+    status = programme.status
+    present = {status.song.uri} if status and status.song else set()
+    mood, aimed = heading(programme, rules.music), aim(programme, rules)
+    wish = Wish(
+        affect=aimed,
+        highest_arousal=rules.quiet.highest_arousal if programme.quiet else 1.0,
+        sounds_like=_sounds(programme),
+        exclude=frozenset(programme.disliked | programme.refused | present),
+    )
+    seed = rules.music.seed * 1_000_003 + programme.draws
+    rng = np.random.default_rng([seed, 1])
+    pick = choose(
+        programme.shelf,
+        wish,
+        programme.plays,
+        now_seconds,
+        seed,
+        rules.selection,
+        lambda shelf, rows: taste.weights(programme.preference, mood, shelf, rows, rules.preference, rng),
+    )
+    if pick is None:
+        return programme, ()
+    chosen = Chosen(pick, mood, programme.goal, aimed, now_seconds)
+    kept = (*programme.chosen, chosen)[-CHOSEN_KEPT:]
+    programme = replace(programme, pending=chosen, chosen=kept, draws=programme.draws + 1)
+    return programme, (TurnTo(pick.uri),) if turn else (Enqueue(pick.uri, start),)
+
+
+def _sounds(programme: Programme) -> tuple[bytes, ...]:
+    """Timbres of what plays and of what was liked."""
+    song = programme.status.song if programme.status else None
+    row = programme.shelf.row_of(song.uri) if song else None
+    playing = programme.shelf.timbre(row) if row is not None else b""
+    return (*programme.liked, *([playing] if playing else []))
+
+
+def _misfits(programme: Programme, song: QueuedSong, rules: Rules) -> bool:
+    """Whether the speaker chose the queued song for something that has passed, and it does not go with what is now."""
+    chosen = _chosen(programme, song.uri)
+    if chosen is None or (chosen.mood, chosen.goal) == (heading(programme, rules.music), programme.goal):
+        return False
+    return not fits(chosen.pick.affect, aim(programme, rules), rules.selection)
+
+
+def _chosen(programme: Programme, uri: str) -> Chosen | None:
+    return next((chosen for chosen in reversed(programme.chosen) if chosen.pick.uri == uri), None)
+
+
+def _course_with(programme: Programme, mood: str) -> Course:
+    """The course once a song begins that was chosen for `mood` (empty: by a person)."""
+    course = programme.course
+    if mood in ("", course.mood):
+        return replace(course, songs=course.songs + 1, steps=course.steps + 1, by_hand=course.by_hand and not mood)
+    return Course(mood, songs=1, steps=1)
+
+
+def _outcome(programme: Programme, uri: str, kind: OutcomeKind, now_seconds: float) -> Outcome | None:
+    """What became of a song, with what is known of it; None for one whose affect is not known."""
+    shelf, row = programme.shelf, programme.shelf.row_of(uri)
+    if row is None:
+        return None
+    chosen = _chosen(programme, uri)
+    return Outcome(
+        kind=kind,
+        mood=chosen.mood if chosen else programme.mood,
+        affect=shelf.affect(row),
+        recording=int(shelf.records["recording"][row]),
+        artist=int(shelf.records["artist"][row]),
+        timbre=shelf.timbre(row),
+        aimed=chosen.aimed if chosen and chosen.goal is not Goal.MATCH else None,
+        at_seconds=now_seconds,
+    )
+
+
+def _learn(programme: Programme, outcome: Outcome | None, uri: str, kind: OutcomeKind, rules: Rules) -> Programme:
+    """Take in what became of a song; a skipped one is marked, so that it rests longer."""
+    plays = programme.plays
+    if kind in (OutcomeKind.SKIPPED_EARLY, OutcomeKind.NOT_IN_THIS_MOOD) and plays and plays[-1].uri == uri:
+        plays = (*plays[:-1], replace(plays[-1], skipped=True))
+    learned = taste.learn(programme.preference, outcome, rules.preference) if outcome else programme.preference
+    return replace(programme, plays=plays, preference=learned)
 
 
 def _still_wanted(programme: Programme, status: PlayerStatus) -> bool:
@@ -173,10 +448,9 @@ def _still_wanted(programme: Programme, status: PlayerStatus) -> bool:
         return True
     if status.state is PlayState.PAUSE or before is None or before.state is PlayState.STOP:
         return programme.wants_music
-    if before.state is PlayState.PAUSE or before.upcoming or before.song is None:
+    if before.state is PlayState.PAUSE:
         return False
-    played = before.elapsed_seconds + status.at_seconds - before.at_seconds
-    return programme.wants_music and played >= before.song.duration_seconds - ENDED_BY_ITSELF_SECONDS
+    return programme.wants_music and ended_by_itself(before, status)
 
 
 def _awaited(since_seconds: float | None, now_seconds: float, settings: MusicSettings) -> bool:
@@ -188,39 +462,6 @@ def _confirm(programme: Programme, now_seconds: float, settings: MusicSettings) 
     if pending is None:
         return programme
     queue = () if status is None else (status.song, *status.upcoming)
-    arrived = any(song is not None and song.uri == pending.track.uri for song in queue)
+    arrived = any(song is not None and song.uri == pending.pick.uri for song in queue)
     late = not _awaited(pending.at_seconds, now_seconds, settings)
     return replace(programme, pending=None) if arrived or late else programme
-
-
-def _misfit(programme: Programme, song: QueuedSong, selection: SelectionSettings) -> QueuedSong | None:
-    """The queued song, if the speaker chose it for a mood that has passed and it does not go with the present one."""
-    chosen = next((c for c in reversed(programme.chosen) if c.track.uri == song.uri), None)
-    if chosen is None or chosen.mood == programme.mood or chosen.track.affect is None:
-        return None
-    return None if fits(chosen.track.affect, affect_of(programme.mood), selection) else song
-
-
-def _queue(
-    programme: Programme,
-    now_seconds: float,
-    settings: MusicSettings,
-    selection: SelectionSettings,
-    start: bool = False,
-) -> tuple[Programme, tuple[PlayerAction, ...]]:
-    status = programme.status
-    present = {status.song.uri} if status and status.song else set()
-    target = CALM if programme.mood == UNKNOWN else affect_of(programme.mood)
-    seed = settings.seed * 1_000_003 + programme.draws
-    exclude = programme.disliked | programme.refused | present
-    track = choose(programme.shelf, target, programme.plays, now_seconds, seed, selection, exclude)
-    if track is None:
-        return programme, ()
-    chosen = Chosen(track, programme.mood, now_seconds)
-    programme = replace(
-        programme,
-        pending=chosen,
-        chosen=(*programme.chosen, chosen)[-CHOSEN_KEPT:],
-        draws=programme.draws + 1,
-    )
-    return programme, (Enqueue(track.uri, start),)

@@ -1,17 +1,23 @@
-"""Chooses the next track: near in affect, fresh in song, artist and album, drawn by chance among the best."""
+"""Chooses the next track: near in affect, like what plays, fresh and liked, drawn by chance among the best."""
 
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from device.domain.labels import Affect
-from device.domain.tracks import Track
+from device.domain.shelf import EXPLICIT, HEARD, Rows, Shelf
+from device.domain.tracks import text_key
+
+Numbers = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+Favour = Callable[[Shelf, Rows], Numbers]
+"""How much each of some rows is liked here, as a factor around 1: see `device.domain.preference`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,73 +26,123 @@ class SelectionSettings:
 
     affect_spread: float = field(default=0.35, metadata={"range": (0.05, 2.0)})
     """Distance in valence/arousal at which the score falls to 0.61 (a Gaussian's one sigma)."""
+    timbre_share: float = field(default=0.5, metadata={"range": (0.0, 1.0)})
+    """How much sounding like what plays and what is liked counts; 0: not at all."""
     song_rest_seconds: float = field(default=4 * 3600.0, metadata={"range": (1.0, 2592000.0)})
-    """A song is rested after this; before, its score is scaled down, to 0 just after it played."""
+    """No song comes back sooner while there is another; one that was skipped rests four times as long."""
     artist_rest_seconds: float = field(default=1800.0, metadata={"range": (1.0, 2592000.0)})
-    """The same for its artist; never below a tenth."""
+    """An artist is fully rested after this; before, the score is scaled down, to a tenth just after."""
     album_rest_seconds: float = field(default=1800.0, metadata={"range": (1.0, 2592000.0)})
-    """The same for its album; never below a fifth."""
-    draw_among: int = field(default=5, metadata={"range": (1, 1000)})
+    """The same for an album; never below a fifth."""
+    artist_gap_songs: int = field(default=3, metadata={"range": (0, 100)})
+    """So many other songs lie between two of one artist, where the library allows it."""
+    album_gap_songs: int = field(default=5, metadata={"range": (0, 100)})
+    """The same for an album."""
+    smallest_rating: int = field(default=0, metadata={"range": (0, 5)})
+    """Songs with fewer stars are left out; those without stars are not."""
+    allow_explicit: bool = True
+    """False: songs whose tags mark them as explicit are left out."""
+    draw_among: int = field(default=8, metadata={"range": (1, 1000)})
     """The draw is among this many best tracks, in proportion to their scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """A track that was played or queued."""
+    """A track that was played."""
 
     uri: str
     artist: str
     album: str
     at_seconds: float
+    recording: int = 0
+    """Keys as on the shelf (`device.domain.tracks.text_key`); 0 where they are not known."""
+    artist_key: int = 0
+    album_key: int = 0
+    skipped: bool = False
+    """A person skipped it early."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """The catalogue in the shape that choosing needs: tracks with an affect, and the affects as an array."""
+class Wish:
+    """What the next track should be like."""
 
-    tracks: tuple[Track, ...]
-    affects: NDArray[np.float64]
-    """[n, 2]: valence, arousal."""
-    rows_of_uri: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    """Rows of `tracks` by uri; so a choice costs little in a library of many thousands."""
-    rows_of_artist: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    rows_of_album: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    affect: Affect
+    highest_arousal: float = 1.0
+    """Ceiling of quiet hours."""
+    sounds_like: tuple[bytes, ...] = ()
+    """Timbres of what plays and of what is liked; none: any."""
+    exclude: frozenset[str] = frozenset()
+    """Uris that must not be chosen."""
 
 
-def shelve(tracks: Sequence[Track]) -> Shelf:
-    """Keep the tracks that have an affect."""
-    kept = tuple(track for track in tracks if track.affect is not None)
-    points = [(track.affect.valence, track.affect.arousal) for track in kept if track.affect]
-    return Shelf(
-        kept,
-        np.array(points, dtype=np.float64).reshape(-1, 2),
-        _rows(track.uri for track in kept),
-        _rows(track.artist for track in kept),
-        _rows(track.album for track in kept),
-    )
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The track that was chosen, and why."""
+
+    row: int
+    uri: str
+    affect: Affect
+    nearness: float
+    """Each 0 … 1: against the nearest, the most alike, the freshest of the candidates."""
+    likeness: float
+    freshness: float
+    favour: float
+    """Around 1."""
+
+
+POOL = 2_000
+"""So many of the nearest tracks are looked at closely; four times as many as long as too few of them may be played."""
+WIDER = 4
+NEAR = 0.135
+"""Two spreads farther than the nearest: what goes with the wish no longer."""
+FRESH_AT_FIRST = 0.3
+"""How fresh a song is at the end of its rest; it is as good as new after another."""
+SKIP_REST = 4.0
+"""A song that was skipped rests so many times longer, its artist half of that."""
+TIMBRE_UNIT = 32.0
+"""A timbre's byte for one standard deviation."""
+UNHEARD_LIKENESS = 0.5
+"""What a song whose timbre nobody knows counts as."""
 
 
 def choose(
     shelf: Shelf,
-    target: Affect,
+    wish: Wish,
     plays: Sequence[Play],
     now_seconds: float,
     seed: int,
     settings: SelectionSettings,
-    exclude: frozenset[str] = frozenset(),
-) -> Track | None:
-    """Draw a track near `target`; None when the shelf is empty or all of it is excluded.
+    favour: Favour | None = None,
+) -> Pick | None:
+    """Draw a track; None when none may be played.
 
-    When everything near has just played, the longest rested wins: a small library repeats, but never falls silent.
+    What a person or a filter ruled out stays out. Rests and gaps give way where nothing that goes with the wish is
+    free: a small library repeats, the longer rested the likelier, but it never falls silent.
     """
-    scores = _nearness(shelf, target, settings) * _freshness(shelf, plays, now_seconds, settings)
-    for uri in exclude:
-        scores[list(shelf.rows_of_uri.get(uri, ()))] = -1.0
-    best = [int(i) for i in np.argsort(-scores, kind="stable")[: settings.draw_among] if scores[i] >= 0]
-    if not best:
+    aimed = Affect(wish.affect.valence, min(wish.affect.arousal, wish.highest_arousal))
+    excluded = [row for uri in wish.exclude if (row := shelf.row_of(uri)) is not None]
+    size = POOL
+    while True:
+        rows = shelf.nearest(aimed, size, seed)
+        rows = rows[_permitted(shelf, rows, excluded, settings)]
+        candidates = _Candidates(shelf, rows, aimed, wish, plays, now_seconds, settings)
+        allowed, freshness = candidates.best()
+        if allowed.sum() >= settings.draw_among or size >= len(shelf):
+            break
+        size *= WIDER
+    if not allowed.any():
         return None
-    weights = [float(scores[i]) + 1e-12 for i in best]
-    return shelf.tracks[random.Random(seed).choices(best, weights)[0]]
+    likeness = _likeness(shelf, rows[allowed], wish.sounds_like)
+    liked = favour(shelf, rows[allowed]) if favour else np.ones(len(likeness), np.float32)
+    nearness, freshness = candidates.nearness[allowed], freshness[allowed]
+    drawn = _draw(
+        nearness * (1 - settings.timbre_share * (1 - likeness)) * freshness * liked,
+        settings.draw_among,
+        np.random.default_rng(seed),
+    )
+    row = int(rows[allowed][drawn])
+    values = (float(factor[drawn]) for factor in (nearness, likeness, freshness, liked))
+    return Pick(row, shelf.uri(row), shelf.affect(row), *values)
 
 
 def fits(affect: Affect, target: Affect, settings: SelectionSettings) -> bool:
@@ -95,38 +151,123 @@ def fits(affect: Affect, target: Affect, settings: SelectionSettings) -> bool:
     return distance <= 2 * settings.affect_spread
 
 
-def _rows(names: Iterable[str]) -> dict[str, list[int]]:
-    rows: dict[str, list[int]] = {}
-    for row, name in enumerate(names):
-        if name:
-            rows.setdefault(name, []).append(row)
-    return rows
+def with_keys(play: Play, shelf: Shelf) -> Play:
+    """`play` with the keys its track has on the shelf; those of its names where it is not there."""
+    row = shelf.row_of(play.uri)
+    if row is None:
+        artist = text_key(play.artist)
+        return Play(play.uri, play.artist, play.album, play.at_seconds, 0, artist, 0, play.skipped)
+    record = shelf.records[row]
+    keys = int(record["recording"]), int(record["artist"]), int(record["album"])
+    return Play(play.uri, play.artist, play.album, play.at_seconds, *keys, play.skipped)
 
 
-def _nearness(shelf: Shelf, target: Affect, settings: SelectionSettings) -> NDArray[np.float64]:
-    """A Gaussian of the distance, 1 for the nearest track: so even where all are far, the nearest stand out."""
-    offsets = shelf.affects - np.array([target.valence, target.arousal])
-    squared: NDArray[np.float64] = np.sum(offsets**2, axis=1)
-    least = squared.min() if len(squared) else 0.0
-    nearness: NDArray[np.float64] = np.exp((least - squared) / (2 * settings.affect_spread**2))
+def _permitted(shelf: Shelf, rows: Rows, excluded: Sequence[int], settings: SelectionSettings) -> Mask:
+    """Not ruled out for good."""
+    records = shelf.records[rows]
+    permitted: Mask = ~np.isin(rows, np.array(excluded, np.intp))
+    if settings.smallest_rating:
+        permitted &= (records["rating"] == 0) | (records["rating"] >= settings.smallest_rating)
+    if not settings.allow_explicit:
+        permitted &= records["flags"] & EXPLICIT == 0
+    return permitted
+
+
+class _Candidates:
+    """Some rows, how near they are and how well rested."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        rows: Rows,
+        aimed: Affect,
+        wish: Wish,
+        plays: Sequence[Play],
+        now_seconds: float,
+        settings: SelectionSettings,
+    ) -> None:
+        records = shelf.records[rows]
+        self.nearness = _nearness(records, aimed, settings)
+        self._quiet: Mask = records["affect"][:, 1] <= wish.highest_arousal + 1e-6
+        songs = ((play.recording, _waited(play, now_seconds, 1)) for play in plays)
+        artists = ((play.artist_key, _waited(play, now_seconds, 2)) for play in plays)
+        albums = ((play.album_key, _waited(play, now_seconds, 2)) for play in plays)
+        artist = np.clip(_since(records["artist"], artists) / settings.artist_rest_seconds, 0.1, 1.0)
+        album = np.clip(_since(records["album"], albums) / settings.album_rest_seconds, 0.2, 1.0)
+        self._rest = _since(records["recording"], songs) / settings.song_rest_seconds
+        self._company = artist * album
+        lately = [play for play in plays if now_seconds - play.at_seconds < settings.song_rest_seconds]
+        self._gap = _among(records["artist"], [play.artist_key for play in _last(lately, settings.artist_gap_songs)])
+        self._gap |= _among(records["album"], [play.album_key for play in _last(lately, settings.album_gap_songs)])
+
+    def best(self) -> tuple[Mask, Numbers]:
+        """Which rows to draw among, and how fresh all are: 0 … 1."""
+        near: Mask = (self.nearness >= NEAR) & self._quiet & (self._rest >= 1)
+        fresh = self._company * (FRESH_AT_FIRST + (1 - FRESH_AT_FIRST) * np.clip(self._rest - 1, 0, 1))
+        for allowed in (near & ~self._gap, near):
+            if allowed.any():
+                return allowed, fresh.astype(np.float32)
+        tired = np.sqrt(self._company * np.clip(self._rest, 0, 1)).astype(np.float32)
+        return self._quiet if self._quiet.any() else np.ones(len(tired), np.bool_), tired
+
+
+def _last(plays: Sequence[Play], count: int) -> Sequence[Play]:
+    return plays[len(plays) - count :] if 0 < count < len(plays) else plays if count else ()
+
+
+def _waited(play: Play, now_seconds: float, patience: int) -> float:
+    """Seconds since a play; fewer count where it was skipped."""
+    waited = max(0.0, now_seconds - play.at_seconds)
+    return waited * patience / SKIP_REST if play.skipped else waited
+
+
+def _since(keys: NDArray[np.uint32], waits: Iterable[tuple[int, float]]) -> NDArray[np.float64]:
+    """Seconds since each key was last played; infinite for what was not."""
+    shortest: dict[int, float] = {}
+    for key, wait in waits:
+        if key:
+            shortest[key] = min(wait, shortest.get(key, math.inf))
+    known = np.array(sorted(shortest), np.uint32)
+    if not len(known):
+        return np.full(len(keys), math.inf)
+    seconds = np.array([shortest[int(key)] for key in known])
+    place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.where(known[place] == keys, seconds[place], math.inf)
+
+
+def _among(keys: NDArray[np.uint32], some: Iterable[int]) -> Mask:
+    return np.isin(keys, np.array(sorted(set(some) - {0}), np.uint32))
+
+
+def _draw(scores: Numbers, among: int, rng: np.random.Generator) -> int:
+    """One of the `among` highest, in proportion."""
+    best = np.argsort(-scores, kind="stable")[:among]
+    reach = np.cumsum(scores[best].astype(np.float64) + 1e-12)
+    return int(best[min(int(np.searchsorted(reach, rng.random() * reach[-1], "right")), len(best) - 1)])
+
+
+def _nearness(records: NDArray[np.void], aimed: Affect, settings: SelectionSettings) -> Numbers:
+    """A Gaussian of the distance, 1 for the nearest row: so even where all are far, the nearest stand out.
+
+    A track whose affect is uncertain by u is matched as if it were spread out so far: variance s² + u², the density
+    lower by s² / (s² + u²).
+    """
+    valence, arousal = records["affect"].T
+    squared = (valence - np.float32(aimed.valence)) ** 2 + (arousal - np.float32(aimed.arousal)) ** 2
+    own = np.float32(settings.affect_spread**2)
+    variance = own + (records["spread"] / np.float32(100)) ** 2
+    logarithm = -squared / (2 * variance) + np.log(own / variance)
+    nearness: Numbers = np.exp(logarithm - logarithm.max(initial=-math.inf)).astype(np.float32)
     return nearness
 
 
-def _freshness(
-    shelf: Shelf, plays: Sequence[Play], now_seconds: float, settings: SelectionSettings
-) -> NDArray[np.float64]:
-    """1 for what has rested: the product over song, artist and album, only of what has not."""
-    freshness = np.ones(len(shelf.tracks))
-    for last, rows_of, rest_seconds, least in (
-        ({play.uri: play.at_seconds for play in plays}, shelf.rows_of_uri, settings.song_rest_seconds, 0.0),
-        ({play.artist: play.at_seconds for play in plays}, shelf.rows_of_artist, settings.artist_rest_seconds, 0.1),
-        ({play.album: play.at_seconds for play in plays}, shelf.rows_of_album, settings.album_rest_seconds, 0.2),
-    ):
-        for name, at_seconds in last.items():
-            if name in rows_of and now_seconds - at_seconds < rest_seconds:
-                freshness[rows_of[name]] *= _rested(at_seconds, now_seconds, rest_seconds, least)
-    return freshness
-
-
-def _rested(last_seconds: float, now_seconds: float, rest_seconds: float, least: float) -> float:
-    return least + (1 - least) * min(1.0, max(0.0, now_seconds - last_seconds) / rest_seconds)
+def _likeness(shelf: Shelf, rows: Rows, sounds: Sequence[bytes]) -> Numbers:
+    """How much rows sound like any of `sounds`: 1 the same, 0.61 one standard deviation away in each number."""
+    known = [np.frombuffer(sound, np.int8) for sound in sounds if sound]
+    if not known:
+        return np.ones(len(rows), np.float32)
+    timbres = shelf.records["timbre"][rows].astype(np.float32)
+    squared = [(((timbres - sound.astype(np.float32)) / TIMBRE_UNIT) ** 2).mean(axis=1) for sound in known]
+    likeness = np.exp(-np.min(squared, axis=0) / 2)
+    heard = shelf.records["flags"][rows] & HEARD != 0
+    return np.where(heard, likeness, UNHEARD_LIKENESS).astype(np.float32)

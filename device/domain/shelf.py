@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from device.domain.labels import Affect
 from device.domain.tracks import TIMBRE_SIZE, Track, recording_key, text_key, uri_key
 
 EXPLICIT = 1
@@ -30,6 +31,14 @@ RECORD = np.dtype(
     ]
 )
 """One track: valence and arousal, keys of its names (`text_key`), length, uncertainty × 100, stars, flags, timbre."""
+
+GRID = 40
+CELL = 2 / GRID
+DIAGONAL = CELL * 2**0.5
+CENTRES = np.stack(np.meshgrid(*[np.arange(-1 + CELL / 2, 1, CELL)] * 2, indexing="ij")).reshape(2, -1)
+"""[2, GRID²]: the plane in small squares."""
+MOST_AT_ONCE = 2
+"""Of very many in one place, so many times what was asked for are enough."""
 
 Rows = NDArray[np.intp]
 
@@ -55,25 +64,55 @@ class Shelf:
 
     def row_of(self, uri: str) -> int | None:
         """The row of `uri`; None when it is not on the shelf."""
-        return next((int(row) for row in self.rows("uri", uri_key(uri)) if self.uri(int(row)) == uri), None)
+        keys, rows = self._by_uri
+        key = np.uint32(uri_key(uri))
+        first, last = np.searchsorted(keys, key, "left"), np.searchsorted(keys, key, "right")
+        return next((int(row) for row in rows[first:last] if self.uri(int(row)) == uri), None)
 
     def rows(self, name: str, key: int) -> Rows:
-        """Rows whose `name` ("uri", "artist", "album" or "recording") has this key; none for the key 0 of no name."""
-        if not key:
-            return np.empty(0, np.intp)
-        column, order = self.records[name], self._orders[name]
-        first, last = (np.searchsorted(column, np.uint32(key), side, sorter=order) for side in ("left", "right"))
-        return order[first:last].astype(np.intp)
+        """Rows whose `name` ("artist", "album" or "recording") has this key; none for the key 0 of no name."""
+        return np.flatnonzero(self.records[name] == np.uint32(key)) if key else np.empty(0, np.intp)
+
+    def nearest(self, affect: Affect, count: int, draw: int = 0) -> Rows:
+        """At least the `count` rows nearest to `affect`; all, in their order, when there are no more.
+
+        Where very many lie as near, every n-th of them, beginning elsewhere with each `draw`.
+        """
+        if count >= len(self):
+            return np.arange(len(self))
+        order, starts = self._cells
+        reach = np.hypot(*(CENTRES - np.array([[affect.valence], [affect.arousal]])))
+        nearest_first = np.argsort(reach)
+        crowd = np.cumsum(np.diff(starts)[nearest_first])
+        last = nearest_first[np.searchsorted(crowd, count)]
+        cells = np.flatnonzero(reach <= reach[last] + DIAGONAL)
+        rows: Rows = np.concatenate([order[starts[cell] : starts[cell + 1]] for cell in cells]).astype(np.intp)
+        step = len(rows) // (MOST_AT_ONCE * count) + 1
+        return rows[draw % step :: step]
+
+    def affect(self, row: int) -> Affect:
+        """Where a track lies."""
+        valence, arousal = self.records["affect"][row]
+        return Affect(float(valence), float(arousal))
+
+    def timbre(self, row: int) -> bytes:
+        """A track's timbre; empty where it is not known."""
+        record = self.records[row]
+        return record["timbre"].tobytes() if record["flags"] & HEARD else b""
 
     @cached_property
-    def affects(self) -> NDArray[np.float32]:
-        """[n, 2]: valence, arousal."""
-        return np.ascontiguousarray(self.records["affect"])
+    def _cells(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Rows in the order of the cells they lie in, and where each cell begins, [GRID² + 1]."""
+        columns = np.clip((self.records["affect"] + 1) / CELL, 0, GRID - 1).astype(np.int16)
+        cell = columns[:, 0] * GRID + columns[:, 1]
+        crowd = np.bincount(cell, minlength=GRID * GRID)
+        return np.argsort(cell, kind="stable").astype(np.int32), np.concatenate([[0], np.cumsum(crowd)])
 
     @cached_property
-    def _orders(self) -> dict[str, NDArray[np.int32]]:
-        names = ("uri", "artist", "album", "recording")
-        return {name: np.argsort(self.records[name], kind="stable").astype(np.int32) for name in names}
+    def _by_uri(self) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
+        """The keys of all uris in order, and their rows."""
+        rows = np.argsort(self.records["uri"], kind="stable").astype(np.int32)
+        return self.records["uri"][rows], rows
 
 
 def record_of(track: Track) -> NDArray[np.void]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from device.domain.events import SenseState
+from device.domain.goal import Goal
 from device.domain.labels import Affect
 from device.domain.player import PlayState
 from device.domain.reading import Modality, Posterior
@@ -83,3 +84,9 @@ class Snapshot:
     broker_detail: str
     track_count: int
     catalogue_detail: str
+    goal: Goal = Goal.MATCH
+    """What the music is for."""
+    offer: Goal | None = None
+    """A way out of low music that is offered now."""
+    quiet: bool = False
+    """These are quiet hours."""

@@ -58,6 +58,7 @@ function draw(snapshot) {
   drawEvidence(snapshot);
   drawSense("face", snapshot.senses.face);
   drawSense("voice", snapshot.senses.voice);
+  drawGoal(snapshot);
   drawTroubles(snapshot);
   tick();
 }
@@ -81,7 +82,7 @@ function drawPlayer(player) {
   glyph($("play").firstElementChild, playing ? "i-pause" : "i-play");
   $("play").setAttribute("aria-label", playing ? "Pause" : "Play");
   for (const id of ["play", "next"]) $(id).disabled = !player.connected;
-  for (const id of ["like", "dislike"]) $(id).disabled = !there;
+  for (const id of ["like", "dislike", "not-now", "correct"]) $(id).disabled = !there;
   put($("upcoming"), player.next_title ? `Next: ${joined(player.next_title, player.next_artist)}` : "");
   $("upcoming").hidden = !player.next_title;
   drawVolume(player.volume_percent);
@@ -137,6 +138,59 @@ function drawTroubles({ player, broker, catalogue }) {
   notice("catalogue-trouble", catalogue.detail && `The music library: ${catalogue.detail}`);
   notice("broker-trouble", broker.connected ? "" : `The smart home is not connected${broker.detail ? `: ${broker.detail}` : ""}`);
   put($("library"), `${catalogue.track_count} ${catalogue.track_count === 1 ? "song" : "songs"} in the library`);
+}
+
+const GOAL_WORDS = {
+  match: "Music as the room feels.",
+  lift: "From where you are to something brighter, song by song.",
+  calm: "From where you are to something calmer, song by song.",
+  off: "It chooses nothing and plays what you queue.",
+};
+
+function drawGoal({ goal, offer, quiet }) {
+  for (const choice of document.querySelectorAll("[name=goal]")) choice.checked = choice.value === goal;
+  put($("goal-words"), joined(GOAL_WORDS[goal], quiet && "quiet hours"));
+  $("offer").hidden = !offer;
+}
+
+// ---- the library, asked for now and then ----
+
+const LIBRARY_MS = 15_000;
+
+async function lookIntoLibrary() {
+  try {
+    const answer = await fetch("/library");
+    if (answer.ok) drawLibrary(await answer.json());
+  } catch {
+    // the line to the speaker says that it is gone
+  }
+}
+
+const counted = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+
+function drawLibrary({ origins, analysis, problems, problem_count: broken, unknown_words: words }) {
+  const parts = { tag: "by their tags", analysis: "by listening", person: "by your word", none: "not known yet" };
+  const known = Object.entries(parts).filter(([origin]) => origins[origin]);
+  put($("library-moods"), known.length ? `How they feel: ${known.map(([origin, text]) => `${origins[origin]} ${text}`).join(", ")}.` : "");
+  $("listening").hidden = analysis.done >= analysis.total;
+  $("listening-progress").max = analysis.total || 1;
+  $("listening-progress").value = analysis.done;
+  const left = analysis.seconds_left === null ? "" : `about ${span(analysis.seconds_left)} left`;
+  put($("listening-words"), joined(`Listening to songs without a mood: ${analysis.done} of ${analysis.total}`, left, analysis.detail));
+  $("problems").hidden = !broken;
+  put($("problems-title"), `${counted(broken, "file", "files")} could not be read`);
+  list($("problem-list"), problems.map(({ uri, reason }) => `${uri}: ${reason}`));
+  $("unknown").hidden = !words.length;
+  put($("unknown-title"), `${counted(words.length, "mood word", "mood words")} nobody knows`);
+  put($("unknown-words"), words.join(", "));
+}
+
+function list(element, lines) {
+  element.replaceChildren(...lines.map((line) => {
+    const item = document.createElement("li");
+    item.textContent = line;
+    return item;
+  }));
 }
 
 // What moves by itself between two snapshots.
@@ -270,6 +324,22 @@ function listen() {
   onClick("next", () => ask("next"));
   onClick("like", () => ask("rate", { liked: true }, "Noted: you like this one."));
   onClick("dislike", () => ask("rate", { liked: false }, "Noted: this one will not come again."));
+  onClick("not-now", () => ask("not-now", {}, "Noted: not in this mood."));
+  $("correct").addEventListener("change", () => {
+    const mood = $("correct").value;
+    if (mood) ask("correct", { mood }, `Noted: this song is ${mood}.`);
+    $("correct").value = "";
+  });
+  for (const choice of document.querySelectorAll("[name=goal]")) {
+    choice.addEventListener("change", () => ask("goal", { goal: choice.value }));
+  }
+  onClick("offer-take", () => ask("goal", { goal: "lift" }));
+  onClick("offer-leave", () => ask("turn-down-offer"));
+  onClick("forget", () => {
+    if (confirm("Forget everything that was learned from skips, likes and songs heard out?")) {
+      ask("forget-taste", {}, "Forgotten.");
+    }
+  });
   onClick("override-cancel", () => ask("clear-override"));
   onClick("automatic", () => ask("clear-override"));
   for (const button of document.querySelectorAll("[data-set]")) {
@@ -301,4 +371,6 @@ function listenToVolume() {
 drawPlaneMarks();
 listen();
 connect();
+lookIntoLibrary();
 setInterval(watch, 1000);
+setInterval(() => document.hidden || lookIntoLibrary(), LIBRARY_MS);
