@@ -11,7 +11,8 @@ from pathlib import Path
 
 from device import tagging
 from device.adapters.catalogue_sqlite import Catalogue
-from device.config import Config, load_config
+from device.cli_options import config_of
+from device.config import Config
 from device.domain.lexicon import Lexicon
 from device.domain.tracks import Origin, Track
 from device.errors import SetupError
@@ -39,7 +40,7 @@ def add_undo_arguments(parser: argparse.ArgumentParser) -> None:
 
 def write_tags(options: argparse.Namespace) -> int:
     """Write what the catalogue knows into the tags; 1 when some files were left alone."""
-    config = _config(options)
+    config = config_of(options)
     writes = plan_writes(_tracks(config), _lexicon(config), options.only)
     if options.dry_run:
         _tell_plan(writes, options.json)
@@ -55,7 +56,7 @@ def write_tags(options: argparse.Namespace) -> int:
 
 def undo(options: argparse.Namespace) -> int:
     """Put the tags back as they were; 1 when some files were left alone."""
-    config = _config(options)
+    config = config_of(options)
     _ask(options, "Put back the moods that stood in the tags before write-tags?")
     report = tagging.undo(_music(options, config), config.paths.state, _tracks(config), _progress)
     return _tell(report, options.json, "put back")
@@ -63,15 +64,6 @@ def undo(options: argparse.Namespace) -> int:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--music", type=Path, metavar="DIR", help="music folder instead of the configured one")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _config(options: argparse.Namespace) -> Config:
-    from device.cli import DEFAULT_CONFIG
-
-    if options.config is None and DEFAULT_CONFIG.exists():
-        return load_config(DEFAULT_CONFIG)
-    return load_config(options.config)
 
 
 def _music(options: argparse.Namespace, config: Config) -> Path:
