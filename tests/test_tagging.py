@@ -27,7 +27,7 @@ from device.domain.labels import Affect
 from device.domain.tracks import Origin, Track
 from device.errors import SetupError
 from device.library import load_lexicon, scan
-from device.tagging import COPY_PREFIX, UNDO_FILE, TaggingBusy, Write, plan_writes, undo, write_tags
+from device.tagging import COPY_PREFIX, UNDO_FILE, TaggingBusy, Write, _copy_of, plan_writes, undo, write_tags
 from tests.songs import SUFFIXES, decoded, make_song
 
 LEXICON = load_lexicon()
@@ -227,8 +227,9 @@ def test_a_song_that_was_moved_is_found_by_its_track(music, state):
     write_tags([wanted(path)], music, state)
     moved = path.rename(music / "y.flac")
     assert "is gone" in undo(music, state).left_alone[0].reason
+    _copy_of(moved).write_bytes(b"what an interrupted run left")
     assert undo(music, state, [track(uri="y.flac", sound=sound)]).left_alone == ()
-    assert all_of(moved) == before
+    assert all_of(moved) == before and names_in(music) == ["y.flac"]
 
 
 def test_owner_mode_and_attributes_stay(music, state):
@@ -338,8 +339,6 @@ def test_a_copy_that_an_interrupted_run_left_is_removed(music, state):
     write_tags([wanted(path)], music, state)
     undo_line = (state / UNDO_FILE).read_text()
     undo(music, state)
-    from device.tagging import _copy_of
-
     _copy_of(path).write_bytes(b"half")
     (state / UNDO_FILE).write_text(undo_line)
     assert _copy_of(path).name.startswith(COPY_PREFIX)
@@ -424,6 +423,7 @@ def test_a_change_that_would_touch_the_sound_or_other_tags_is_not_made(music, st
         finally:
             tagging.write_moods = change
         assert reason in problem.reason and path.read_bytes() == before
+        assert undo(music, state).same == 0, "there is nothing to take back"
 
 
 def test_corrected_and_analysed_songs_are_planned_and_tagged_ones_are_not():
