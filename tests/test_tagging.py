@@ -312,7 +312,7 @@ def test_a_full_disk_is_told_and_the_file_stays(tmp_path, state):
         filler.write_bytes(bytes(1_600_000))
         before = path.read_bytes()
         (problem,) = write_tags([wanted(path)], disk, state).left_alone
-        assert "no space" in problem.reason and path.read_bytes() == before
+        assert "no space for a copy" in problem.reason and path.read_bytes() == before
         assert names_in(disk) == ["filler", "x.wav"]
     finally:
         subprocess.run(["umount", disk], check=True)
