@@ -15,7 +15,7 @@ from typing import Any
 from device.adapters.catalogue_sqlite import Catalogue, Layers
 from device.cli_analyse import add_analyse_options, run_analyse
 from device.cli_options import Commands, add_command, add_config_option, config_of
-from device.cli_tags import add_undo_arguments, add_write_arguments, undo, write_tags
+from device.cli_tags import add_undo_options, add_write_options, undo, write_tags
 from device.domain.labels import Affect
 from device.domain.lexicon import Lexicon, affect_of_words, unknown_words
 from device.domain.tracks import Track
@@ -72,8 +72,8 @@ _OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "show": _show_options,
     "problems": _scan_options,
     "analyse": add_analyse_options,
-    "write-tags": add_write_arguments,
-    "undo": add_undo_arguments,
+    "write-tags": add_write_options,
+    "undo": add_undo_options,
     "correct": _correct_options,
 }
 
