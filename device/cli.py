@@ -95,6 +95,11 @@ def _add_bench(commands: Commands) -> None:  # type: ignore[valid-type]
     parser = _command(commands, "bench", "measure how fast the speaker is on this machine", _bench)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--repeats", type=int, default=50, metavar="N", help="runs of each measurement (default 50)")
+    parser.add_argument("what", nargs="?", choices=("speaker", "library"), default="speaker", help="(default: speaker)")
+    library = parser.add_argument_group("library", "how the catalogue grows; the largest sizes take minutes each")
+    sizes = (1_000, 10_000, 100_000, 500_000, 1_000_000)
+    library.add_argument("--sizes", type=int, nargs="+", default=sizes, metavar="N", help="tracks in the catalogue")
+    library.add_argument("--files", type=int, default=50_000, metavar="N", help="real files to scan (default 50000)")
 
 
 def _add_pair(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -162,10 +167,20 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    if options.what == "library":
+        return _bench_library(options)
     from device.lab.bench import bench
 
     figures = bench(options.repeats)
     print(json.dumps(figures.plain, indent=2) if options.json else figures.text)
+    return 0
+
+
+def _bench_library(options: argparse.Namespace) -> int:
+    from device.lab.bench_library import bench_library
+
+    growth = bench_library(options.sizes, options.files, lambda line: print(line, file=sys.stderr, flush=True))
+    print(json.dumps(growth.plain, indent=2) if options.json else growth.text)
     return 0
 
 

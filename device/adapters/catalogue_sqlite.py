@@ -418,11 +418,19 @@ class Catalogue:
 
     def write_heard(self, uri: str, stamp: Stamp, heard: Heard) -> bool:
         """Write down what the analysis heard; False when the file is gone or another by now."""
-        return self._write_heard(uri, stamp, heard, "")
+        with self._file.writing() as db:
+            return _write_heard(db, uri, stamp, heard, "")
+
+    def write_all_heard(self, all_heard: Iterable[tuple[str, Stamp, Heard]]) -> None:
+        """Write down what the analysis heard in many files: all of it, or none when it fails."""
+        with self._file.writing() as db:
+            for uri, stamp, heard in all_heard:
+                _write_heard(db, uri, stamp, heard, "")
 
     def analysis_failed(self, uri: str, stamp: Stamp, reason: str, model: str) -> bool:
         """Write down that `model` cannot listen to a file; False when the file is gone or another by now."""
-        return self._write_heard(uri, stamp, Heard(None, 0.0, b"", {}, model), reason)
+        with self._file.writing() as db:
+            return _write_heard(db, uri, stamp, Heard(None, 0.0, b"", {}, model), reason)
 
     def heard(self, uri: str) -> Heard | None:
         """What the analysis heard in a track; None when it has not listened."""
@@ -583,16 +591,16 @@ class Catalogue:
         with self._file.writing() as db:
             db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, text))
 
-    def _write_heard(self, uri: str, stamp: Stamp, heard: Heard, reason: str) -> bool:
-        with self._file.writing() as db:
-            query = f"SELECT sound FROM track WHERE uri = ? AND mtime_ns = ? AND size_bytes = ? AND {LIVE}"
-            row = db.execute(query, (uri, stamp.mtime_ns, stamp.size_bytes)).fetchone()
-            if row is None:
-                return False
-            write_heard(db, row["sound"], heard, reason)
-            alike = db.execute("SELECT uri FROM track WHERE sound = ?", (row["sound"],)).fetchall()
-            reshelve(db, [other["uri"] for other in alike])
-        return True
+
+def _write_heard(db: Db, uri: str, stamp: Stamp, heard: Heard, reason: str) -> bool:
+    query = f"SELECT sound FROM track WHERE uri = ? AND mtime_ns = ? AND size_bytes = ? AND {LIVE}"
+    row = db.execute(query, (uri, stamp.mtime_ns, stamp.size_bytes)).fetchone()
+    if row is None:
+        return False
+    write_heard(db, row["sound"], heard, reason)
+    alike = db.execute("SELECT uri FROM track WHERE sound = ?", (row["sound"],)).fetchall()
+    reshelve(db, [other["uri"] for other in alike])
+    return True
 
 
 def _now(now_unix: float | None) -> float:
