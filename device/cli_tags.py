@@ -22,16 +22,16 @@ from device.tagging import ORIGINS, TaggingReport, Write, plan_writes
 _WHO = {Origin.PERSON: "a person said so", Origin.ANALYSIS: "by its sound"}
 
 
-def add_write_options(action: argparse.ArgumentParser) -> None:
+def add_write_arguments(action: argparse.ArgumentParser) -> None:
     """Of `write-tags`, besides --config and --json."""
-    add_undo_options(action)
+    add_undo_arguments(action)
     action.add_argument("--dry-run", action="store_true", help="only tell what would be written")
     action.add_argument(
         "--only", choices=tuple(ORIGINS), default="all", help="moods that a person corrected, or that were heard"
     )
 
 
-def add_undo_options(action: argparse.ArgumentParser) -> None:
+def add_undo_arguments(action: argparse.ArgumentParser) -> None:
     """Of `undo`, besides --config and --json."""
     action.add_argument("--music", type=Path, metavar="DIR", help="music folder instead of the configured one")
     action.add_argument("--yes", action="store_true", help="do not ask")

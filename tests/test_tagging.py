@@ -467,7 +467,7 @@ def options(action, *arguments):
 
 
 def write_options(*arguments):
-    return options(cli_tags.add_write_options, *arguments)
+    return options(cli_tags.add_write_arguments, *arguments)
 
 
 @pytest.fixture
@@ -497,7 +497,7 @@ def test_nothing_is_changed_unasked(household, music):
     with pytest.raises(SetupError, match="--yes"):
         cli_tags.write_tags(write_options("--music", str(music)))
     with pytest.raises(SetupError, match="--yes"):
-        cli_tags.undo(options(cli_tags.add_undo_options, "--music", str(music)))
+        cli_tags.undo(options(cli_tags.add_undo_arguments, "--music", str(music)))
     assert household.read_bytes() == whole
 
 
@@ -510,7 +510,7 @@ def test_the_commands_write_and_take_back(household, music, state, capsys):
         scan(music, catalogue)
     assert cli_tags.write_tags(write_options("--music", str(music), "--yes")) == 0
     assert "0 files written" in capsys.readouterr().out
-    assert cli_tags.undo(options(cli_tags.add_undo_options, "--music", str(music), "--yes")) == 0
+    assert cli_tags.undo(options(cli_tags.add_undo_arguments, "--music", str(music), "--yes")) == 0
     assert "1 file put back" in capsys.readouterr().out
     assert all_of(household) == before
 
@@ -521,7 +521,7 @@ def test_a_moved_song_is_taken_back_by_the_command_after_a_scan(household, music
     moved = household.rename(music / "y.flac")
     with Catalogue(state / "catalogue.sqlite") as catalogue:
         scan(music, catalogue)
-    assert cli_tags.undo(options(cli_tags.add_undo_options, "--music", str(music), "--yes")) == 0
+    assert cli_tags.undo(options(cli_tags.add_undo_arguments, "--music", str(music), "--yes")) == 0
     assert all_of(moved) == before
 
 
