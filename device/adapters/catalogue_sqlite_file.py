@@ -7,7 +7,9 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from copy import copy
 from pathlib import Path
+from typing import Self
 
 from device.errors import PeripheralError, SetupError
 
@@ -119,6 +121,14 @@ class CatalogueFile:
         with self._lock:
             self._db.close()
 
+    def second(self) -> Self:
+        """The same file once more, with temporary tables of its own, for work that nobody shall wait for."""
+        other = copy(self)
+        other._lock = threading.Lock()
+        with self._translated():
+            other._db = self._connect()
+        return other
+
     def rows(self, query: str, *values: object) -> list[Row]:
         """All rows of a short answer."""
         with self._lock, self._translated():
@@ -146,6 +156,12 @@ class CatalogueFile:
             yield self._db
 
     @contextmanager
+    def noting(self) -> Iterator[Db]:
+        """Writing to temporary tables only, which keeps nobody from writing to the file."""
+        with self._lock, self._translated(), self._db:
+            yield self._db
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
@@ -155,12 +171,16 @@ class CatalogueFile:
                     self._suspect.touch()
             raise PeripheralError(f"catalogue {self._path}: {error}; is the disk full or the file in use?") from None
 
-    def _open(self) -> Db:
+    def _connect(self) -> Db:
         db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA synchronous = NORMAL")
+        return db
+
+    def _open(self) -> Db:
+        db = self._connect()
         try:
-            db.row_factory = sqlite3.Row
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
             if self._is_to_be_checked() and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise _damage()
             _migrate(db, self._path)

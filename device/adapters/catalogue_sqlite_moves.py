@@ -54,8 +54,6 @@ def bequeath(db: Db) -> None:
 
 def purge(db: Db, now_unix: float) -> None:
     """Forget files that are gone for long, but not how often they were played and liked."""
-    if now_unix < CLOCK_IS_SET:
-        return
     db.execute("UPDATE track SET gone_at_unix = ? WHERE gone_at_unix < ?", (now_unix, CLOCK_IS_SET))
     over = "gone_at_unix < ?"
     end = (now_unix - REMEMBERED_SECONDS,)
