@@ -60,7 +60,6 @@ _STEPS = (
     CREATE INDEX track_stamp ON track (gone_at_unix, uri, mtime_ns, size_bytes);
     CREATE INDEX track_queue ON track (said, model) WHERE gone_at_unix IS NULL;
     CREATE INDEX track_sound ON track (sound);
-    CREATE INDEX track_identity ON track (identity) WHERE identity <> '';
     CREATE INDEX track_recording ON track (recording_id) WHERE recording_id <> '';
     CREATE TABLE shelf (uri TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE heard (
@@ -90,8 +89,8 @@ _STEPS = (
 """Step n leads from `user_version` n to n + 1; a step that was released is never changed.
 
 In `track` the moods, valence, arousal and uncertainty are what the tags say; `song` is its recording key, `sound` the
-key to what the analysis heard, `model` the analysis that heard it (empty: none yet), and `said` 1 where a tag or a
-person says how it feels.
+key to what the analysis heard (the identity, where there is one), `model` the analysis that heard it (empty: none yet),
+and `said` 1 where a tag or a person says how it feels.
 `shelf` has the tracks that may be chosen, packed, apart from the wide rows so that reading all of it is short.
 """
 
