@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from device.adapters.catalogue_sqlite import Catalogue, Layers
+from device.cli_analyse import add_analyse_options, run_analyse
 from device.cli_options import Commands, add_command, add_config_option, config_of
+from device.cli_tags import add_undo_arguments, add_write_arguments, undo, write_tags
 from device.domain.labels import Affect
 from device.domain.lexicon import Lexicon, affect_of_words, unknown_words
 from device.domain.tracks import Track
@@ -31,6 +33,9 @@ def add_library(commands: Commands) -> None:  # type: ignore[valid-type]
         ("show", "tell all that is known of a track", _show),
         ("moods", "list the mood words in the tags and where each lies", _moods),
         ("problems", "list the files that could not be read or heard", _problems),
+        ("analyse", "listen to the songs that no tag and nobody says the mood of", run_analyse),
+        ("write-tags", "write moods into the files' own tags (--dry-run shows what)", write_tags),
+        ("undo", "put the tags back as they were before write-tags", undo),
         ("correct", "say how a track feels, in mood words or numbers", _correct),
     ):
         action = add_command(actions, name, text, run)
@@ -65,6 +70,9 @@ _OPTIONS = {
     "list": _list_options,
     "show": _show_options,
     "problems": _scan_options,
+    "analyse": add_analyse_options,
+    "write-tags": add_write_arguments,
+    "undo": add_undo_arguments,
     "correct": _correct_options,
 }
 

@@ -111,6 +111,8 @@ class Conductor:
                 return
             if isinstance(event, Tick):
                 next_tick = event.at_seconds + TICK_SECONDS
+            if isinstance(event, Asked) and self._diary:
+                self._diary.record_use()
             before = self._state
             self._state, effects = handle(before, event, self._settings)
             for effect in effects:

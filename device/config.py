@@ -101,6 +101,20 @@ class LibraryConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AnalysisConfig:
+    """[analysis]: when `moodify library analyse --watch` listens to songs."""
+
+    everything: bool = True
+    """Also songs that have a mood, for how they sound; after all others."""
+    hottest_celsius: float = field(default=70.0, metadata={"range": (20.0, 110.0)})
+    """It rests while the board is hotter."""
+    busiest_share: float = field(default=0.6, metadata={"range": (0.05, 1.01)})
+    """It rests while others use so much of all processors."""
+    rest_after_use_minutes: float = field(default=2.0, metadata={"range": (0.0, 1440.0)})
+    """It rests so long after a person asked the speaker for something."""
+
+
+@dataclass(frozen=True, slots=True)
 class PathsConfig:
     """[paths]"""
 
@@ -126,6 +140,7 @@ class Config:
     mqtt: MqttConfig = field(default_factory=MqttConfig)
     page: PageConfig = field(default_factory=PageConfig)
     library: LibraryConfig = field(default_factory=LibraryConfig)
+    analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
 
     @property

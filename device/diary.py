@@ -17,6 +17,8 @@ from device.ports import Clock
 log = logging.getLogger(__name__)
 
 OUTCOMES_RECALLED = 20_000
+USED_AT = "used at"
+"""The catalogue's note of when a person last asked for something, unix seconds."""
 
 
 class CatalogueDiary:
@@ -26,6 +28,10 @@ class CatalogueDiary:
         self._catalogue = catalogue
         self._corrected = corrected
         self._now = wall_clock
+
+    def record_use(self) -> None:
+        """A person asked for something, now."""
+        _or_say(lambda: self._catalogue.write_note(USED_AT, f"{self._now():.0f}"))
 
     def record_play(self, play: Play) -> None:
         """A song began, now."""

@@ -89,7 +89,8 @@ def remark(report: ScanReport, music_folder: Path) -> str:
         empty = f"no music in {music_folder}; put music files there and scan again"
         return f"{empty} ({unread})" if unread else empty
     if report.without_mood == report.track_count:
-        return f"none of the {report.track_count} tracks has a mood tag that is known; add MOOD tags to choose by"
+        ways = "add MOOD tags, or have them listened to: moodify library analyse"
+        return f"none of the {report.track_count} tracks has a mood yet; {ways}"
     return unread
 
 

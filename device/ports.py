@@ -151,6 +151,9 @@ class SenseSwitch(Protocol):
 class Diary(Protocol):
     """Writes down what was played and what a person thought of it."""
 
+    def record_use(self) -> None:
+        """A person asked for something."""
+
     def record_play(self, play: Play) -> None:
         """A song began."""
 

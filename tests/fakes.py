@@ -45,12 +45,16 @@ class FakeDiary:
     """Keeps what was written down."""
 
     def __init__(self) -> None:
+        self.uses = 0
         self.plays: list[Play] = []
         self.ratings: list[tuple[str, bool]] = []
         self.outcomes: list[tuple[str, Outcome]] = []
         self.corrections: list[tuple[str, str, Affect]] = []
         self.forgotten: list[str] = []
         self.endings: list[Ending] = []
+
+    def record_use(self) -> None:
+        self.uses += 1
 
     def record_play(self, play: Play) -> None:
         self.plays.append(play)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
 from pathlib import Path
 
 import mutagen
@@ -131,6 +132,50 @@ def test_tags_behind_an_mp3_make_no_difference_in_any_order(tmp_path):
     for tail in (old, ape, ape + old, lyrics + old, ape + lyrics + old, old + ape):
         path.write_bytes(sound + tail)
         assert identity(path) == before, tail[:8]
+
+
+@pytest.mark.parametrize("length", range(40))
+def test_the_letters_of_an_apev2_tag_are_no_id3v1_tag(tmp_path, length):
+    path = make_song(tmp_path / "x.ape")
+    before, tags = identity(path), APEv2()
+    tags["Title"] = "x" * (length + 20)
+    tags.save(path)
+    assert identity(path) == before
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".ogg"])
+def test_an_id3_tag_before_the_sound_makes_no_difference(tmp_path, suffix):
+    path = make_song(tmp_path / f"x{suffix}")
+    before, sound = identity(path), sound_hash(path)
+    path.write_bytes(b"ID3\4\0\0\0\0\1\0" + b"OggSfLaC".ljust(128, b"\0") + path.read_bytes())
+    assert (identity(path), sound_hash(path)) == (before, sound)
+
+
+def test_a_chunk_of_odd_length_before_the_sound_is_stepped_over(tmp_path):
+    path = make_song(tmp_path / "x.wav")
+    whole, before, sound = path.read_bytes(), identity(path), sound_hash(path)
+    odd = b"note" + (3).to_bytes(4, "little") + b"abc\0"
+    path.write_bytes(b"RIFF" + (len(whole) - 8 + len(odd)).to_bytes(4, "little") + b"WAVE" + odd + whole[12:])
+    assert (identity(path), sound_hash(path)) == (before, sound)
+
+
+def test_an_mp4_whose_tables_lead_elsewhere_has_another_hash(tmp_path):
+    path = make_song(tmp_path / "x.m4a")
+    before, whole = sound_hash(path), bytearray(path.read_bytes())
+    whole[whole.index(b"stco") + 12 + 3] ^= 1
+    path.write_bytes(whole)
+    assert sound_hash(path) != before
+
+
+def test_an_mp4_whose_sound_comes_last_is_the_same_when_the_tags_grow(tmp_path):
+    source = make_song(tmp_path / "x.m4a", 5)
+    path = tmp_path / "y.m4a"
+    command = ["ffmpeg", "-v", "error", "-i", source, "-c", "copy", "-movflags", "+faststart", path]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=60)
+    before, heard = (identity(path), sound_hash(path)), decoded(path)
+    retag(path, random.Random(4))
+    assert (identity(path), sound_hash(path)) == before and decoded(path) == heard
+    assert path.read_bytes().index(b"stco") < path.read_bytes().index(b"mdat")
 
 
 def read_bytes_so_far() -> int:

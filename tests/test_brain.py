@@ -548,6 +548,14 @@ def test_an_override_turns_the_music_at_once_and_gently(day: Day) -> None:
     assert not [e for e in noted if isinstance(e, RecordOutcome | RecordEnding)], "the speaker cut it, not a person"
 
 
+def test_an_override_before_the_song_is_known_to_play_turns_it_when_it_is(day: Day) -> None:
+    (start,) = [effect for effect in day.feel("happy") if isinstance(effect, Enqueue)]
+    assert not day.ask(SetOverride("sad", 600.0))
+    (turn,) = day.player(PlayState.PLAY, queued(start, 1))[-1:]
+    assert isinstance(turn, TurnTo)
+    assert mood_of(turn.uri) == "sad"
+
+
 def test_an_override_leaves_a_fitting_song_and_a_persons_songs_alone(day: Day) -> None:
     day.hear_songs("happy", 1)
     assert not day.ask(SetOverride("happy", 600.0))

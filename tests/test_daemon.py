@@ -75,11 +75,56 @@ def test_an_override_from_the_page_or_the_broker_plays_fitting_music(house) -> N
         with Listener(house.broker.port, "moodify/speaker/#") as second:
             second.publish("moodify/speaker/command/override", "angry")
             second.wait_for("moodify/speaker/mood", "angry")
-            assert song_in_mpd(house)["file"].startswith("sad-")
-            speaker.until(lambda s: s["player"]["next_title"].startswith("angry"), "an angry song queued ahead")
-            second.publish("moodify/speaker/command/next")
-        wait_until(lambda: song_in_mpd(house).get("file", "").startswith("angry-"), "the angry song in MPD")
-        assert speaker.snapshot()["overridden"] is True
+        tense = ("angry", "fear", "disgust")
+        wait_until(lambda: song_in_mpd(house).get("file", "").startswith(tense), "a tense song in MPD, at once")
+        seen = speaker.until(lambda s: s["player"]["next_title"].startswith(tense), "another one queued ahead")
+        assert (seen["overridden"], seen["player"]["why"]) == (True, "chosen for angry")
+        wait_until(lambda: song_in_mpd(house)["volume"] == "100", "the volume to be back")
+
+
+def test_a_sensed_mood_waits_for_the_songs_end_and_a_goal_for_the_next_song(house) -> None:
+    with house.speaker() as speaker:
+        speaker.until(lambda s: s["player"]["connected"] and s["catalogue"]["track_count"], "MPD and the catalogue")
+        speaker.command("override", mood="sad", minutes=5)
+        playing = speaker.until(lambda s: s["player"]["next_title"], "a song and the next one")["player"]["uri"]
+        speaker.command("goal", goal="off")
+        speaker.until(lambda s: s["goal"] == "off" and not s["player"]["next_title"], "the next one to be taken back")
+        assert song_in_mpd(house)["file"] == playing
+        speaker.command("goal", goal="calm")
+        speaker.until(lambda s: s["goal"] == "calm" and s["player"]["next_title"], "a song on the way to calm")
+        assert speaker.stop() == 0
+        speaker.start()
+        assert speaker.until(lambda s: s["player"]["connected"], "MPD")["goal"] == "calm"
+
+
+def test_a_skip_a_like_and_a_correction_are_known_to_other_clients_and_after_a_restart(house) -> None:
+    with house.speaker() as speaker:
+        speaker.until(lambda s: s["player"]["connected"] and s["catalogue"]["track_count"], "MPD and the catalogue")
+        speaker.command("override", mood="sad", minutes=60)
+        first = speaker.until(lambda s: s["player"]["next_title"], "a song and the next one")["player"]["uri"]
+        speaker.command("next")
+        second = speaker.until(lambda s: s["player"]["uri"] not in ("", first), "another song")["player"]["uri"]
+        speaker.command("rate", liked=True)
+        speaker.command("correct", mood="angry")
+        with house.mpd.client() as client:
+            wait_until(lambda: client.sticker_list("song", first).get("skipCount") == "1", "the skip in MPD's stickers")
+            wait_until(lambda: client.sticker_list("song", second).get("like") == "2", "the like in MPD's stickers")
+        wait_until(lambda: library(speaker, "show", second)["track"]["origin"] == "person", "the correction")
+        assert speaker.stop() == 0
+    told = library(speaker, "show", first)
+    assert told["tally"]["skip_count"] == 1
+    assert library(speaker, "show", second)["track"]["affect"] == {"valence": -0.6, "arousal": 0.7}
+    with speaker:
+        speaker.until(lambda s: s["player"]["connected"] and s["catalogue"]["track_count"], "MPD and the catalogue")
+        speaker.command("override", mood="angry", minutes=60)
+        house_of_anger = {"angry-0.ogg", "angry-1.ogg", second}
+        wait_until(lambda: song_in_mpd(house).get("file") in house_of_anger, "an angry song, or the corrected one")
+
+
+def library(speaker: Speaker, action: str, *arguments: str) -> dict:
+    """What `moodify library` tells with this speaker's configuration."""
+    command = [sys.executable, "-m", "device", "library", action, *arguments, "--json", "--config", str(speaker.config)]
+    return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
 
 def test_a_song_disliked_and_a_sense_switched_off_are_remembered_over_a_restart(house, portrait_scene) -> None:

@@ -31,6 +31,9 @@ HOMES = {
     "flask": "web_ui",
     "waitress": "web_ui",
 }
+READ_AND_WRITTEN = {"mutagen": {"device/adapters/tags_mutagen.py", "device/adapters/tags_writer.py"}}
+"""One library, and an adapter for each direction: reading must never be able to write."""
+
 FILES_OF_OUR_OWN = ("device.adapters.cards", "device.adapters.audio_identity")
 """Adapters of plain files, without an outside library: others may build on them."""
 
@@ -90,7 +93,7 @@ def test_an_outside_library_is_used_in_one_place(library: str) -> None:
     }
     assert all(user.startswith(HOMES[library]) for user in users), users
     if library != "flask":
-        assert len(users) <= 1, users
+        assert len(users) <= 1 or users == READ_AND_WRITTEN.get(library), users
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=room_of)

@@ -269,12 +269,13 @@ def test_id3_frames_of_their_own(tmp_path, suffix):
     for frame in (
         UFID(owner="http://www.cddb.com/id3", data=b"no"),
         UFID(owner="http://musicbrainz.org", data=b"1a"),
+        UFID(owner="http://xyz.org", data=b"no"),
         TXXX(desc="MusicBrainz Track Id", text="other"),
         TPE2(text="The Band"),
         TCMP(text="1"),
         RVA2(desc="track", channel=1, gain=-3.5, peak=0),
         RVA2(desc="album", channel=1, gain=-2.25, peak=0),
-        RVA2(desc="other", channel=2, gain=-9, peak=0),
+        RVA2(desc="Track", channel=2, gain=-9, peak=0),
         POPM(email="Windows Media Player 9 Series", rating=196, count=0),
     ):
         file.tags.add(frame)
@@ -390,6 +391,7 @@ def test_a_coin_toss_says_nothing_and_a_weak_guess_little(tmp_path):
         ({"ab:mood": ["Happy", "Not sad", "Not acoustic"]}, ("happy", "not sad", "not acoustic")),
         ({"AB:MOOD": ["Happy", "Party"], "ab:hi:mood_happy:happy": "0.6"}, ("happy", "party")),
         ({"high_mood_sad_value": "non_sad", "high_mood_sad_probability": "0.8"}, ("not sad",)),
+        ({"AB:MOOD": "Happy", "ab:hi:mood_happy:happy": "0.4"}, ("not happy",)),
         ({"mood_happy": "glorbish"}, ()),
         ({"mood_happy": "7"}, ()),
         ({"mood_swings": "0.9"}, ()),

@@ -300,7 +300,9 @@ def _before_tags(file: FileIO, start: int) -> int:
 
 
 def _id3v1(file: FileIO, end: int) -> int:
-    return 128 if end >= 128 and _peek(file, end - 128, 3) == b"TAG" else 0
+    """An APEv2 tag of 131 bytes has the same letters in that place: APETAGEX."""
+    found = end >= 128 and _peek(file, end - 128, 3) == b"TAG"
+    return 128 if found and (end < 131 or _peek(file, end - 131, 8) != b"APETAGEX") else 0
 
 
 def _lyrics3(file: FileIO, end: int) -> int:

@@ -233,8 +233,8 @@ def _obey(state: State, command: Command, settings: BrainSettings) -> tuple[Stat
     now, rules = state.now_seconds, settings.rules
     match command:
         case SetOverride(mood, duration_seconds):
-            programme, actions = music.follow_hand(state.programme, mood, now, rules)
-            return replace(state, override=Override(mood, now + duration_seconds), programme=programme), actions
+            programme = music.follow_hand(state.programme, mood)
+            return replace(state, override=Override(mood, now + duration_seconds), programme=programme), ()
         case ClearOverride():
             return replace(state, override=None, programme=music.leave_hand(state.programme)), ()
         case TurnDownOffer():

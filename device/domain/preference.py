@@ -31,8 +31,13 @@ NOISE: Final = 0.2
 FARTHEST_SONG: Final = 1.2
 """Songs farther than this from the aim speak as if they lay here: beyond, a song can only be skipped once, too."""
 LEAST_CURVATURE: Final = 0.4
-TIMBRE_UNIT: Final = 64.0
-"""Of the signed bytes: about one standard deviation."""
+TIMBRE_UNIT: Final = 32.0
+"""A timbre's byte for one standard deviation."""
+
+
+Numbers = NDArray[np.float64]
+Fade = Callable[[Numbers], Numbers]
+"""What evidence of some times is worth now."""
 
 
 class OutcomeKind(Enum):
@@ -326,7 +331,7 @@ class _Pupil:
         counts[KINDS.index(outcome.kind)] += new
         tallies[key] = Tally(tuple(counts), at_seconds, artist)
 
-    def _regress(self, lines: MutableMapping[str, Line], outcome: Outcome, numbers: NDArray[np.float64]) -> None:
+    def _regress(self, lines: MutableMapping[str, Line], outcome: Outcome, numbers: Numbers) -> None:
         row = np.concatenate(([1.0], numbers))
         empty = Line((0.0,) * len(row) ** 2, (0.0,) * len(row), outcome.at_seconds)
         before = lines.get(outcome.mood, empty)
@@ -356,7 +361,7 @@ def _fade(from_seconds: float, to_seconds: float, half_life_seconds: float) -> f
     return math.exp2(-min(1000.0, (to_seconds - from_seconds) / half_life_seconds))
 
 
-def _offset(outcome: Outcome) -> NDArray[np.float64]:
+def _offset(outcome: Outcome) -> Numbers:
     """How far off the aim the song lay: valence, arousal, and the squared distance."""
     aimed = outcome.aimed or affect_of(outcome.mood)
     offset = np.array([outcome.affect.valence - aimed.valence, outcome.affect.arousal - aimed.arousal])
@@ -370,17 +375,17 @@ class _Ledger:
     """Evidence in songs, by key, for one mood; the key 0 of no name has none."""
 
     keys: NDArray[np.uint32]
-    enjoyed: NDArray[np.float64]
-    refused: NDArray[np.float64]
+    enjoyed: Numbers
+    refused: Numbers
 
     def enjoyed_share(
         self,
         keys: NDArray[np.uint32],
-        prior: float | NDArray[np.float64],
+        prior: float | Numbers,
         prior_songs: float,
         rng: np.random.Generator | None = None,
         shared: bool = False,
-    ) -> NDArray[np.float64]:
+    ) -> Numbers:
         """Of a Beta posterior per key, the mean, or a draw; `shared`, when equal keys are to share theirs."""
         slot = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         slot[self.keys[slot] != keys] = 0
@@ -400,30 +405,28 @@ class _Ledger:
 class _Slope:
     """The posterior of a regression's slope: Gaussian."""
 
-    centre: NDArray[np.float64]
+    centre: Numbers
     """[k]: the mean of the numbers it was learned from."""
-    mean: NDArray[np.float64]
+    mean: Numbers
     """[k]"""
-    covariance: NDArray[np.float64]
+    covariance: Numbers
     """[k, k]"""
 
-    def gain(self, numbers: NDArray[np.float32], rng: np.random.Generator | None) -> NDArray[np.float64]:
+    def gain(self, numbers: NDArray[np.float32], rng: np.random.Generator | None) -> Numbers:
         """How much more than at the centre is enjoyed; [n] of [n, k]."""
-        gain: NDArray[np.float64] = (numbers - self.centre.astype(np.float32)) @ self._slope(rng).astype(np.float32)
+        gain: Numbers = (numbers - self.centre.astype(np.float32)) @ self._slope(rng).astype(np.float32)
         return gain
 
-    def top(self, farthest: float, rng: np.random.Generator | None) -> NDArray[np.float64]:
+    def top(self, farthest: float, rng: np.random.Generator | None) -> Numbers:
         """Where most is enjoyed, of a slope on a place and its squared length; no farther off than `farthest`."""
         slope = self._slope(rng)
-        top: NDArray[np.float64] = slope[:2] / max(LEAST_CURVATURE, -2 * float(slope[2]))
+        top: Numbers = slope[:2] / max(LEAST_CURVATURE, -2 * float(slope[2]))
         return top * min(1.0, farthest / max(1e-9, float(np.hypot(*top))))
 
-    def _slope(self, rng: np.random.Generator | None) -> NDArray[np.float64]:
+    def _slope(self, rng: np.random.Generator | None) -> Numbers:
         if rng is None:
             return self.mean
-        drawn: NDArray[np.float64] = self.mean + np.linalg.cholesky(self.covariance) @ rng.standard_normal(
-            len(self.mean)
-        )
+        drawn: Numbers = self.mean + np.linalg.cholesky(self.covariance) @ rng.standard_normal(len(self.mean))
         return drawn
 
 
@@ -447,12 +450,13 @@ def _judgement(preference: Preference, mood: str, settings: PreferenceSettings) 
 
 
 def _judge(preference: Preference, mood: str, settings: PreferenceSettings) -> _Judgement:
-    def fade(at_seconds: float) -> float:
-        return _fade(at_seconds, preference.at_seconds, settings.half_life_days * DAY_SECONDS)
+    def fade(at_seconds: Numbers) -> Numbers:
+        days = (preference.at_seconds - at_seconds) / DAY_SECONDS
+        return np.asarray(np.exp2(-np.minimum(days / settings.half_life_days, 1000.0)))
 
     tally = preference.moods.get(mood, Tally())
-    heard = sum(tally.counts) * fade(tally.at_seconds)
-    enjoyed = sum(tally.counts[KINDS.index(kind)] for kind in ENJOYED) * fade(tally.at_seconds)
+    counts = np.array(tally.counts) * fade(np.array(tally.at_seconds))
+    heard, enjoyed = counts.sum(), sum(counts[KINDS.index(kind)] for kind in ENJOYED)
     base = (enjoyed + settings.mood_songs * settings.usual_enjoyment) / (heard + settings.mood_songs)
     return _Judgement(
         min(0.98, max(0.02, base)),
@@ -463,7 +467,7 @@ def _judge(preference: Preference, mood: str, settings: PreferenceSettings) -> _
     )
 
 
-def _recording_worth(settings: PreferenceSettings) -> NDArray[np.float64]:
+def _recording_worth(settings: PreferenceSettings) -> Numbers:
     """What each kind of outcome counts, in songs; [5, 4]: enjoyed, refused, refused here only, refused everywhere."""
     worth = {
         OutcomeKind.LIKED: (settings.like_songs, 0, 0, 0),
@@ -475,7 +479,7 @@ def _recording_worth(settings: PreferenceSettings) -> NDArray[np.float64]:
     return np.array([worth[kind] for kind in KINDS], float)
 
 
-def _artist_worth(settings: PreferenceSettings) -> NDArray[np.float64]:
+def _artist_worth(settings: PreferenceSettings) -> Numbers:
     """The same for the song's artist, who is not to pay for one song."""
     worth = _recording_worth(settings)
     worth[KINDS.index(OutcomeKind.DISLIKED)] = 0, 2, 0, 0
@@ -486,8 +490,8 @@ def _artist_worth(settings: PreferenceSettings) -> NDArray[np.float64]:
 def _ledger(
     tallies: Mapping[tuple[str, int], Tally],
     mood: str,
-    fade: Callable[[float], float],
-    worth: NDArray[np.float64],
+    fade: Fade,
+    worth: Numbers,
     settings: PreferenceSettings,
 ) -> _Ledger:
     """The mood's own evidence in full, and of each other mood no more than a few songs' worth.
@@ -497,7 +501,7 @@ def _ledger(
     keys = np.array([0, *(key for _, key in tallies)], np.uint32)
     here = np.array([True, *(other == mood for other, _ in tallies)])
     counts = np.array([Tally().counts, *(tally.counts for tally in tallies.values())])
-    counts *= np.array([1.0, *(fade(tally.at_seconds) for tally in tallies.values())])[:, None]
+    counts *= fade(np.array([0.0, *(tally.at_seconds for tally in tallies.values())]))[:, None]
     enjoyed, refused, refused_here, refused_everywhere = (counts @ worth).T
     limit = settings.other_moods_songs
     share = np.where(here, 1.0, limit / np.maximum(enjoyed + refused + limit, 1e-9))
@@ -509,11 +513,11 @@ def _ledger(
     )
 
 
-def _summed(slot: Rows, songs: NDArray[np.float64]) -> NDArray[np.float64]:
+def _summed(slot: Rows, songs: Numbers) -> Numbers:
     return np.bincount(slot, songs).astype(np.float64)
 
 
-def _place(line: Line | None, fade: Callable[[float], float], settings: PreferenceSettings) -> _Slope:
+def _place(line: Line | None, fade: Fade, settings: PreferenceSettings) -> _Slope:
     gram, moment = _sums(line or Line((0.0,) * 16, (0.0,) * 4), fade)
     gram[0, 0] += settings.mood_songs
     moment[0] += settings.mood_songs * settings.usual_enjoyment
@@ -523,9 +527,7 @@ def _place(line: Line | None, fade: Callable[[float], float], settings: Preferen
     return _slope(*_centred(gram, moment), mean, spread)
 
 
-def _sound(
-    lines: Mapping[str, Line], mood: str, fade: Callable[[float], float], settings: PreferenceSettings
-) -> _Slope | None:
+def _sound(lines: Mapping[str, Line], mood: str, fade: Fade, settings: PreferenceSettings) -> _Slope | None:
     """One slope for all moods, each about its own centre, the other moods' songs at a discount."""
     if not lines or not settings.timbre_spread:
         return None
@@ -538,16 +540,12 @@ def _sound(
     return _slope(centre, scatter, moment, np.zeros(size), np.full(size, settings.timbre_spread))
 
 
-def _sums(line: Line, fade: Callable[[float], float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    size = len(line.moment)
-    return np.array(line.gram).reshape(size, size) * fade(line.at_seconds), np.array(line.moment) * fade(
-        line.at_seconds
-    )
+def _sums(line: Line, fade: Fade) -> tuple[Numbers, Numbers]:
+    size, worth = len(line.moment), fade(np.array(line.at_seconds))
+    return np.array(line.gram).reshape(size, size) * worth, np.array(line.moment) * worth
 
 
-def _centred(
-    gram: NDArray[np.float64], moment: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _centred(gram: Numbers, moment: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """The numbers' mean, and their sums of squares and products with enjoyment, about the means; [k], [k, k], [k]."""
     songs = max(float(gram[0, 0]), 1e-9)
     mean = gram[0, 1:] / songs
@@ -555,14 +553,14 @@ def _centred(
 
 
 def _slope(
-    centre: NDArray[np.float64],
-    scatter: NDArray[np.float64],
-    moment: NDArray[np.float64],
-    prior_mean: NDArray[np.float64],
-    prior_spread: NDArray[np.float64],
+    centre: Numbers,
+    scatter: Numbers,
+    moment: Numbers,
+    prior_mean: Numbers,
+    prior_spread: Numbers,
 ) -> _Slope:
     precision = 1 / np.maximum(prior_spread, 1e-6) ** 2
-    covariance: NDArray[np.float64] = np.linalg.inv(scatter / NOISE + np.diag(precision))
+    covariance: Numbers = np.linalg.inv(scatter / NOISE + np.diag(precision))
     mean = covariance @ (moment / NOISE + precision * prior_mean)
     return _Slope(centre, np.asarray(mean, np.float64), covariance)
 

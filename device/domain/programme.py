@@ -87,7 +87,7 @@ class Course:
     steps: int = 0
     """Begun since then or since the goal was set: how far the way to it is gone."""
     by_hand: bool = False
-    """A person has just set the mood or the goal: the next song may turn at once."""
+    """A person has just set the mood or the goal, and no song for it has begun: the next one may turn at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,8 @@ class Programme:
     """What the speaker queued lately, newest last."""
     pending: Chosen | None = None
     """Queued, but not yet seen in MPD's queue."""
+    to_turn: bool = False
+    """A person set the mood: what plays gives way as soon as it can."""
     turning: bool = False
     """The song that plays is being cut short by the speaker itself."""
     asked_at_seconds: float | None = None
@@ -269,26 +271,14 @@ def fall_quiet(programme: Programme, quiet: bool, rules: Rules) -> Step:
     return programme, (ChangeVolume(before),) if before is not None and volume == cap else ()
 
 
-def follow_hand(programme: Programme, mood: str, now_seconds: float, rules: Rules) -> Step:
+def follow_hand(programme: Programme, mood: str) -> Programme:
     """A person says what the mood is: the music turns now, unless a person queued what plays or what comes next."""
-    programme = replace(programme, mood=mood, course=replace(programme.course, by_hand=True))
-    status = programme.status
-    if status is None or status.state is not PlayState.PLAY or status.song is None or programme.goal is Goal.OFF:
-        return programme, ()
-    playing = _chosen(programme, status.song.uri)
-    ahead = status.upcoming[0] if status.upcoming else None
-    if playing is None or (ahead and _chosen(programme, ahead.uri) is None):
-        return programme, ()
-    if fits(playing.pick.affect, aim(programme, rules), rules.selection):
-        return programme, ()
-    programme, actions = _queue(programme, now_seconds, rules, turn=True)
-    dropped = (Remove(ahead.song_id),) if ahead and actions else ()
-    return replace(programme, turning=bool(actions)), (*dropped, *actions)
+    return replace(programme, mood=mood, course=replace(programme.course, by_hand=True), to_turn=True)
 
 
 def leave_hand(programme: Programme) -> Programme:
     """A person's word about the mood is over: what is sensed may count with the next song."""
-    return replace(programme, course=replace(programme.course, by_hand=True))
+    return replace(programme, course=replace(programme.course, by_hand=True), to_turn=False)
 
 
 # --- what is queued -----------------------------------------------------------------------------------------------
@@ -308,14 +298,34 @@ def arrange(programme: Programme, mood: str, now_seconds: float, rules: Rules) -
         ours = ahead is not None and _chosen(programme, ahead.uri) is not None
         return programme, (Remove(ahead.song_id),) if ahead and ours else ()
     if status.state is PlayState.STOP:
+        programme = replace(programme, to_turn=False)
         begins = rules.music.autoplay and programme.mood != UNKNOWN
         return _queue(programme, now_seconds, rules, start=True) if begins else (programme, ())
+    if programme.to_turn:
+        programme, turned = _turn(programme, status.song, ahead, now_seconds, rules)
+        if turned:
+            return programme, turned
     if ahead is None:
         return _queue(programme, now_seconds, rules)
     if not _misfits(programme, ahead, rules):
         return programme, ()
     programme, actions = _queue(programme, now_seconds, rules)
     return programme, (Remove(ahead.song_id), *actions) if actions else ()
+
+
+def _turn(
+    programme: Programme, song: QueuedSong | None, ahead: QueuedSong | None, now_seconds: float, rules: Rules
+) -> Step:
+    """Fade over to a song for what a person set, unless what plays goes with it or is a person's choice itself."""
+    programme = replace(programme, to_turn=False)
+    playing = _chosen(programme, song.uri) if song else None
+    if playing is None or (ahead and _chosen(programme, ahead.uri) is None):
+        return programme, ()
+    if fits(playing.pick.affect, aim(programme, rules), rules.selection):
+        return programme, ()
+    programme, actions = _queue(programme, now_seconds, rules, turn=True)
+    dropped = (Remove(ahead.song_id),) if ahead and actions else ()
+    return replace(programme, turning=bool(actions)), (*dropped, *actions)
 
 
 def heading(programme: Programme, settings: MusicSettings) -> str:
@@ -410,9 +420,10 @@ def _chosen(programme: Programme, uri: str) -> Chosen | None:
 def _course_with(programme: Programme, mood: str) -> Course:
     """The course once a song begins that was chosen for `mood` (empty: by a person)."""
     course = programme.course
+    by_hand = course.by_hand and mood != programme.mood
     if mood in ("", course.mood):
-        return replace(course, songs=course.songs + 1, steps=course.steps + 1, by_hand=course.by_hand and not mood)
-    return Course(mood, songs=1, steps=1)
+        return replace(course, songs=course.songs + 1, steps=course.steps + 1, by_hand=by_hand)
+    return Course(mood, songs=1, steps=1, by_hand=by_hand)
 
 
 def _outcome(programme: Programme, uri: str, kind: OutcomeKind, now_seconds: float) -> Outcome | None:
