@@ -19,4 +19,4 @@ def test_each_size_is_measured_and_told() -> None:
 def test_a_table_tells_how_many_times_the_smallest_a_figure_is() -> None:
     told = moodify("bench", "library", "--sizes", "100", "200", "--files", "0").splitlines()
     assert told[0].split()[:2] == ["tracks", "build"]
-    assert told[2].split()[:2] == ["200", "(×2)"]
+    assert told[2].split()[:2] == ["200", "(×2.0)"]

@@ -168,6 +168,10 @@ def test_tracks_nobody_says_anything_of_are_heard_first(catalogue):
     assert queue(catalogue) == [PLAIN.uri]
     assert queue(catalogue, all=True) == [PLAIN.uri, TAGGED.uri, "c.wav"]
     assert queue(catalogue, 2, all=True) == [PLAIN.uri, TAGGED.uri]
+    catalogue.uncorrect("c.wav")
+    catalogue.correct(TAGGED.uri, Affect(0, 0))
+    catalogue.uncorrect(TAGGED.uri)
+    assert queue(catalogue) == [PLAIN.uri, "c.wav"]
     assert catalogue.to_analyse(1, "ears-1")[0].stamp == STAMP
 
 

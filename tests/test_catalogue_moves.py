@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from device.adapters.catalogue_sqlite import Catalogue, PlayTally, Ratings, SongOutcome, Stamp
+from device.adapters.catalogue_sqlite import Catalogue, PlayTally, Problem, Ratings, SongOutcome, Stamp
 from device.adapters.catalogue_sqlite_moves import REMEMBERED_SECONDS
 from device.domain.hearing import Heard
 from device.domain.labels import Affect
@@ -203,3 +203,24 @@ def test_a_changed_tag_is_no_other_song(catalogue):
     think_of(catalogue, A.uri)
     scan(catalogue, (replace(A, artist="X", title="Y"), LATER))
     assert thought_of(catalogue, A.uri)
+
+
+def test_counts_of_two_that_become_one_add_up_and_the_judgement_of_the_one_that_stays_counts(catalogue):
+    copy = replace(A, uri="copy.flac")
+    scan(catalogue, (A, STAMP), (copy, STAMP))
+    for uri, at_unix in ((A.uri, 5.0), (copy.uri, 3.0), (copy.uri, 4.0)):
+        catalogue.add_play(uri, "", "", at_unix)
+    catalogue.add_feedback(A.uri, False, 5.0)
+    scan(catalogue, (copy, STAMP))
+    assert catalogue.tally(copy.uri) == PlayTally(3, 0, 5.0, 0.0, 0)
+    other = replace(A, uri="other.flac")
+    scan(catalogue, (copy, STAMP), (other, STAMP))
+    catalogue.add_feedback(other.uri, True, 6.0)
+    scan(catalogue, (other, STAMP))
+    assert catalogue.tally(other.uri) == PlayTally(3, 0, 5.0, 0.0, 2)
+
+
+def test_a_broken_file_that_is_gone_is_no_problem_any_more(catalogue):
+    catalogue.upsert([], [Problem("bad.mp3", "holds no sound")], NOW)
+    scan(catalogue, (A, STAMP))
+    assert catalogue.problems() == ()

@@ -8,6 +8,7 @@ import mutagen
 import pytest
 
 from device.adapters.catalogue_sqlite import Catalogue
+from device.domain.labels import Affect
 from device.domain.lexicon import parse_lexicon
 from device.errors import SetupError
 from device.library import BATCH, load_lexicon, remark, scan
@@ -65,6 +66,50 @@ def test_changed_new_and_removed_files_are_noticed(music, catalogue):
         ("changed.flac", ("sad", "calm", "dark")),
         ("new.flac", ("calm",)),
     ]
+
+
+def test_a_file_that_is_moved_and_tagged_anew_keeps_what_a_person_said(music, catalogue):
+    path, other = song(music / "a.flac", "happy"), song(music / "b.wav")
+    write_tone(other, 0.2, 330)
+    scan(music, catalogue)
+    for uri in ("a.flac", "b.wav"):
+        catalogue.correct(uri, Affect(-0.9, 0.9))
+        catalogue.add_play(uri, "", "", 1.0)
+    (music / "deep").mkdir()
+    song_again = mutagen.File(path.rename(music / "deep" / "c.flac"))
+    song_again["MOOD"] = "sad"
+    song_again.save()
+    other.rename(music / "deep" / "d.wav")
+    report = scan(music, catalogue)
+    assert (report.read, report.removed) == (2, 2)
+    for track in catalogue.tracks():
+        assert track.affect == Affect(-0.9, 0.9)
+        assert catalogue.tally(track.uri).play_count == 1
+    assert catalogue.track("deep/c.flac").moods == ("sad",)
+    assert catalogue.counts().gone == 0
+
+
+def test_two_files_that_change_names_change_what_a_person_said(music, catalogue):
+    write_tone(music / "a.flac", 0.2, 220)
+    write_tone(music / "b.flac", 0.3, 330)
+    scan(music, catalogue)
+    catalogue.correct("a.flac", Affect(-0.9, 0.9))
+    (music / "a.flac").rename(music / "x")
+    (music / "b.flac").rename(music / "a.flac")
+    (music / "x").rename(music / "b.flac")
+    scan(music, catalogue)
+    assert catalogue.track("a.flac").affect is None
+    assert catalogue.track("b.flac").affect == Affect(-0.9, 0.9)
+
+
+def test_a_folder_that_was_away_is_taken_back_without_reading(music, catalogue):
+    song(music / "drive" / "a.flac", "happy")
+    scan(music, catalogue)
+    (music / "drive").rename(music / ".away")
+    assert scan(music, catalogue).track_count == 0
+    (music / ".away").rename(music / "drive")
+    report = scan(music, catalogue)
+    assert (report.read, report.unchanged, report.track_count) == (0, 1, 1)
 
 
 def test_broken_files_are_named_and_the_others_read(music, catalogue):

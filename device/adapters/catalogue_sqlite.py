@@ -177,6 +177,8 @@ class Catalogue:
 
     def __init__(self, path: Path) -> None:
         self._file = CatalogueFile(path)
+        self._desk = self._file.second()
+        """Where scans work, so that the music does not wait for them."""
         self.warning = self._file.warning
         if self.note(SHELVED_AS) != SHELF_VERSION:
             with self._file.writing() as db:
@@ -185,6 +187,7 @@ class Catalogue:
 
     def close(self) -> None:
         """Close the file; the catalogue is of no use afterwards."""
+        self._desk.close()
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -312,7 +315,7 @@ class Catalogue:
 
         Kept in a temporary table, so that a large folder takes little memory.
         """
-        with self._file.writing() as db:
+        with self._desk.noting() as db:
             for name in ("seen", "todo"):
                 db.execute(f"DROP TABLE IF EXISTS temp.{name}")
                 db.execute(
@@ -323,9 +326,9 @@ class Catalogue:
                 )
         files = iter(found)
         while chunk := list(islice(files, CHUNK)):
-            with self._file.writing() as db:
+            with self._desk.noting() as db:
                 db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", chunk)
-        with self._file.writing() as db:
+        with self._desk.noting() as db:
             db.execute(
                 """
                 INSERT INTO todo SELECT uri, mtime_ns, size_bytes FROM seen EXCEPT
@@ -337,28 +340,28 @@ class Catalogue:
     def to_read(self, after_uri: str = "", limit: int = CHUNK) -> tuple[tuple[str, Stamp], ...]:
         """The next files that are new or changed, by the last `compare`."""
         query = "SELECT * FROM todo WHERE uri > ? ORDER BY uri LIMIT ?"
-        rows = self._file.rows(query, after_uri, limit)
+        rows = self._desk.rows(query, after_uri, limit)
         return tuple((row["uri"], Stamp(row["mtime_ns"], row["size_bytes"])) for row in rows)
 
     def settle(self, problems: Iterable[Problem] = (), now_unix: float | None = None) -> None:
         """Mark what is gone and take back what returned, by the last `compare`; `problems` came up on the way."""
         now = _now(now_unix)
         query = f"SELECT uri FROM track WHERE {LIVE} AND uri NOT IN (SELECT uri FROM seen)"
-        for chunk in _chunks([row["uri"] for row in self._file.rows(query)]):
-            with self._file.writing() as db:
+        for chunk in _chunks([row["uri"] for row in self._desk.rows(query)]):
+            with self._desk.writing() as db:
                 moves.leave(db, chunk, now)
         query = f"SELECT uri FROM track WHERE {_RETURNED}"
-        for chunk in _chunks([row["uri"] for row in self._file.rows(query)]):
-            with self._file.writing() as db:
+        for chunk in _chunks([row["uri"] for row in self._desk.rows(query)]):
+            with self._desk.writing() as db:
                 db.executemany("UPDATE track SET gone_at_unix = NULL WHERE uri = ?", [(uri,) for uri in chunk])
                 reshelve(db, chunk)
-        with self._file.writing() as db:
+        with self._desk.writing() as db:
             db.execute("DELETE FROM quarantine WHERE uri NOT IN (SELECT uri FROM todo)")
             _quarantine(db, problems, now)
 
     def finish(self, now_unix: float | None = None) -> None:
         """End a scan: hand on what is known of files whose sound is elsewhere now, forget what is gone for long."""
-        with self._file.writing() as db:
+        with self._desk.writing() as db:
             moves.bequeath(db)
             moves.purge(db, _now(now_unix))
             for name in ("seen", "todo"):
@@ -372,7 +375,7 @@ class Catalogue:
     ) -> None:
         """Put in tracks that were read and files that could not be: all of them, or none when it fails."""
         now = _now(now_unix)
-        with self._file.writing() as db:
+        with self._desk.writing() as db:
             written = []
             for track, stamp in read:
                 moves.arrive(db, track, stamp, now)

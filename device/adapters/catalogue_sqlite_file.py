@@ -7,7 +7,9 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from copy import copy
 from pathlib import Path
+from typing import Self
 
 from device.errors import PeripheralError, SetupError
 
@@ -58,7 +60,6 @@ _STEPS = (
     CREATE INDEX track_stamp ON track (gone_at_unix, uri, mtime_ns, size_bytes);
     CREATE INDEX track_queue ON track (said, model) WHERE gone_at_unix IS NULL;
     CREATE INDEX track_sound ON track (sound);
-    CREATE INDEX track_identity ON track (identity) WHERE identity <> '';
     CREATE INDEX track_recording ON track (recording_id) WHERE recording_id <> '';
     CREATE TABLE shelf (uri TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE heard (
@@ -88,8 +89,8 @@ _STEPS = (
 """Step n leads from `user_version` n to n + 1; a step that was released is never changed.
 
 In `track` the moods, valence, arousal and uncertainty are what the tags say; `song` is its recording key, `sound` the
-key to what the analysis heard, `model` the analysis that heard it (empty: none yet), and `said` 1 where a tag or a
-person says how it feels.
+key to what the analysis heard (the identity, where there is one), `model` the analysis that heard it (empty: none yet),
+and `said` 1 where a tag or a person says how it feels.
 `shelf` has the tracks that may be chosen, packed, apart from the wide rows so that reading all of it is short.
 """
 
@@ -119,6 +120,14 @@ class CatalogueFile:
         with self._lock:
             self._db.close()
 
+    def second(self) -> Self:
+        """The same file once more, with temporary tables of its own, for work that nobody shall wait for."""
+        other = copy(self)
+        other._lock = threading.Lock()
+        with self._translated():
+            other._db = self._connect()
+        return other
+
     def rows(self, query: str, *values: object) -> list[Row]:
         """All rows of a short answer."""
         with self._lock, self._translated():
@@ -146,6 +155,12 @@ class CatalogueFile:
             yield self._db
 
     @contextmanager
+    def noting(self) -> Iterator[Db]:
+        """Writing to temporary tables only, which keeps nobody from writing to the file."""
+        with self._lock, self._translated(), self._db:
+            yield self._db
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
@@ -155,12 +170,16 @@ class CatalogueFile:
                     self._suspect.touch()
             raise PeripheralError(f"catalogue {self._path}: {error}; is the disk full or the file in use?") from None
 
-    def _open(self) -> Db:
+    def _connect(self) -> Db:
         db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA synchronous = NORMAL")
+        return db
+
+    def _open(self) -> Db:
+        db = self._connect()
         try:
-            db.row_factory = sqlite3.Row
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
             if self._is_to_be_checked() and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise _damage()
             _migrate(db, self._path)

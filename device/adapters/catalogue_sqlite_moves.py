@@ -43,8 +43,8 @@ def leave(db: Db, uris: Iterable[str], now_unix: float) -> None:
 def bequeath(db: Db) -> None:
     """What is known of files that are gone goes to another file with the same sound, where there is one."""
     query = f"""
-        SELECT gone.uri AS old, MIN(twin.uri) AS new FROM track gone JOIN track twin ON twin.identity = gone.identity
-        WHERE gone.gone_at_unix IS NOT NULL AND gone.identity <> '' AND twin.identity <> '' AND twin.{LIVE}
+        SELECT gone.uri AS old, MIN(twin.uri) AS new FROM track gone JOIN track twin ON twin.sound = gone.sound
+        WHERE gone.gone_at_unix IS NOT NULL AND gone.identity <> '' AND twin.{LIVE}
         GROUP BY gone.uri
     """
     for row in db.execute(query).fetchall():
@@ -54,8 +54,6 @@ def bequeath(db: Db) -> None:
 
 def purge(db: Db, now_unix: float) -> None:
     """Forget files that are gone for long, but not how often they were played and liked."""
-    if now_unix < CLOCK_IS_SET:
-        return
     db.execute("UPDATE track SET gone_at_unix = ? WHERE gone_at_unix < ?", (now_unix, CLOCK_IS_SET))
     over = "gone_at_unix < ?"
     end = (now_unix - REMEMBERED_SECONDS,)
@@ -100,7 +98,7 @@ def _park(db: Db, old: Row, now_unix: float) -> None:
 def _gone_with_same_identity(db: Db, track: Track) -> Row | None:
     row: Row | None = db.execute(
         """
-        SELECT uri, sound FROM track WHERE identity = ? AND identity <> '' AND gone_at_unix IS NOT NULL AND uri <> ?
+        SELECT uri, sound FROM track WHERE sound = ? AND gone_at_unix IS NOT NULL AND uri <> ?
         ORDER BY gone_at_unix DESC, uri LIMIT 1
         """,
         (track.identity, track.uri),

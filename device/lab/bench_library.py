@@ -20,7 +20,7 @@ from device.adapters.catalogue_sqlite import Catalogue, Stamp
 from device.domain.hearing import Heard
 from device.domain.labels import Affect
 from device.domain.selection import Play, SelectionSettings, Wish, choose, with_keys
-from device.domain.shelf import Shelf
+from device.domain.shelf import Shelf, shelve
 from device.domain.tracks import TIMBRE_SIZE, Origin, Track
 from device.library import scan
 
@@ -80,7 +80,7 @@ class Growth:
     def text(self) -> str:
         """For people: figures, and in brackets how many times the smallest size's they are."""
         heads = ("build s", "load s", "choose p50 ms", "choose p95 ms")
-        lines = [f"{'tracks':>16}" + "".join(f"{head:>20}" for head in heads) + _memory_heads()]
+        lines = [f"{'tracks':>18}" + "".join(f"{head:>20}" for head in heads) + _memory_heads()]
         for size in self.sizes:
             lines.append(_line(size, self.sizes[0]))
         if self.rescan:
@@ -172,6 +172,7 @@ def _affect(rng: random.Random) -> Affect:
 
 def _measure(path: Path, tracks: int, build_seconds: float, file_bytes: int) -> Size:
     rng = random.Random(1)
+    _choices(shelve([_song(2 * number, rng)[0] for number in range(100)]), rng)
     with Catalogue(path) as catalogue:
         before = _resident_bytes()
         _forget_peak()
@@ -264,11 +265,14 @@ def _line(size: Size, smallest: Size) -> str:
     times = "".join(f"{value:>11.3f} {_times(value, least):>8}" for value, least in figures)
     memory = (size.resident_bytes, size.array_bytes, size.peak_bytes, size.file_bytes)
     each = "".join(f"{value / size.tracks:>{width}.0f}" for value, width in zip(memory, (14, 12, 12, 12), strict=True))
-    return f"{size.tracks:>9,} {_times(size.tracks, smallest.tracks)[:6]:>6}{times}{each}"
+    return f"{size.tracks:>9,} {_times(size.tracks, smallest.tracks):>8}{times}{each}"
 
 
 def _times(value: float, least: float) -> str:
-    return f"(×{value / least:.3g})" if least else ""
+    if not least:
+        return ""
+    ratio = value / least
+    return f"(×{ratio:,.0f})" if ratio >= 10 else f"(×{ratio:.1f})"
 
 
 def _rescan_text(rescan: Rescan) -> str:
