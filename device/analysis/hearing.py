@@ -135,6 +135,11 @@ def _measured(stretch: Stretch) -> Named:
     yield from _bands(stretch)
     yield from _fluctuation(stretch)
     yield from _togetherness(stretch)
+    yield from _pattern(stretch)
+    yield from _grain(stretch)
+    yield from _chords(stretch)
+    yield from _melody(stretch)
+    yield from _attacks(stretch)
 
 
 def _spread(name: str, values: Any) -> Named:
@@ -432,6 +437,121 @@ def _togetherness(stretch: Stretch) -> Named:
     for low in range(10):
         for high in range(low + 1, 10):
             yield f"together_{low}_{high}", float(together[low, high])
+
+
+LAGS_SECONDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.375, 0.45, 0.55, 0.7, 0.85, 1.05, 1.3, 1.6, 2.0)
+
+
+def _pattern(stretch: Stretch) -> Named:
+    """How strongly the onsets of three ranges repeat after each lag, and how they fall on the beat."""
+    tempo, _ = _tempo(_onset_strength(stretch.mel_db))
+    for name, bands in (("bass", slice(0, 12)), ("voice", slice(12, 40)), ("top", slice(40, BANDS))):
+        beats = _autocorrelation(_onset_strength(stretch.mel_db[bands]))
+        smooth = np.convolve(beats, np.ones(5) / 5, "same")
+        edges = (np.array(LAGS_SECONDS) * FRAME_RATE_HZ).astype(int)
+        for low, high, lag in zip(edges[:-1], edges[1:], LAGS_SECONDS[:-1], strict=True):
+            yield f"repeat_{name}_{lag}_s", float(smooth[low:high].max())
+        beat = 60 / tempo * FRAME_RATE_HZ
+        for ratio in (0.25, 0.5, 1.0, 1.5, 2.0, 4.0):
+            yield f"repeat_{name}_{ratio}_beats", float(np.interp(beat * ratio, np.arange(len(smooth)), smooth))
+
+
+def _grain(stretch: Stretch) -> Named:
+    """Noise against tone in eight ranges, and how the level is shared between them and moves at three paces."""
+    hz = np.arange(stretch.power.shape[0]) * RATE_HZ / FFT
+    edges = (40, 120, 250, 500, 1000, 1800, 3000, 5000, 7500)
+    total = stretch.power.sum(axis=0) + 1e-9
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        part = stretch.power[(hz >= low) & (hz < high)] + 1e-7
+        mean = part.mean(axis=0)
+        yield from _spread(f"grain_{low}_db", 10 * (np.log10(part).mean(axis=0) - np.log10(mean)))
+        yield from _spread(f"peak_{low}_db", 10 * np.log10(part.max(axis=0) / mean))
+        yield from _spread(f"share_{low}_db", 10 * np.log10(part.sum(axis=0) / total + 1e-5))
+    level = 10 * np.log10(total)
+    for frames in (6, 31, 125):
+        whole = len(level) // frames * frames
+        slow = level[:whole].reshape(-1, frames)
+        yield f"level_std_{frames}_db", float(slow.mean(axis=1).std())
+        yield f"level_within_{frames}_db", float(slow.std(axis=1).mean())
+
+
+CHORDS = {
+    "major": (0, 4, 7), "minor": (0, 3, 7), "diminished": (0, 3, 6), "augmented": (0, 4, 8),
+    "fourth": (0, 5, 7), "fifth": (0, 7), "seventh": (0, 4, 7, 10), "minor_seventh": (0, 3, 7, 10),
+    "major_seventh": (0, 4, 7, 11),
+}  # fmt: skip
+
+
+def _chords(stretch: Stretch) -> Named:
+    hz, level = stretch.peaks_hz, stretch.peaks_level
+    tuning = _tuning(hz, level)
+    chroma = _chroma(hz, level, tuning)
+    smooth = np.apply_along_axis(lambda row: np.convolve(row, np.ones(3) / 3, "same"), 1, chroma)
+    unit = smooth / (np.sqrt((smooth**2).sum(axis=0)) + 1e-9)
+    fits = {}
+    for name, steps in CHORDS.items():
+        template = np.zeros(12)
+        template[list(steps)] = 1 / np.sqrt(len(steps))
+        fits[name] = np.stack([np.roll(template, root) for root in range(12)]) @ unit
+        yield f"chord_{name}", float(fits[name].max(axis=0).mean())
+    three = np.concatenate([fits["major"], fits["minor"]])
+    best = three.argmax(axis=0)
+    yield "major_share", float(np.mean(best < 12))
+    yield "chord_change", float(np.mean(np.diff(best) != 0))
+    yield "chord_count", float(len(np.unique(best)))
+    yield from _spread("chord_lead", three.max(axis=0) - np.sort(three, axis=0)[-2])
+    for step in range(1, 7):
+        yield f"interval_{step}", float((unit * np.roll(unit, step, axis=0)).sum(axis=0).mean())
+    mean = chroma.mean(axis=1)
+    tonic = int(np.argmax(np.maximum(_fit(mean, MAJOR), _fit(mean, MINOR))))
+    for step, value in enumerate(np.roll(mean, -tonic) / (mean.sum() + 1e-9)):
+        yield f"degree_{step}", float(value)
+    for name, low, high in (("bass", 55, 220), ("middle", 220, 880), ("high", 880, 5000)):
+        part = _chroma(hz, np.where((hz >= low) & (hz < high), level, 0), tuning).mean(axis=1)
+        yield f"mode_{name}", float(_fit(part, MAJOR).max() - _fit(part, MINOR).max())
+        share = part / (part.sum() + 1e-9)
+        yield f"entropy_{name}", float(-(share * np.log2(share + 1e-9)).sum())
+
+
+def _melody(stretch: Stretch) -> Named:
+    """The strongest partial between 150 and 2000 Hz of every 64 ms: how far it moves, how long it stays."""
+    spectrum = np.abs(librosa.stft(stretch.samples, n_fft=4096, hop_length=1024))
+    hz = np.arange(spectrum.shape[0]) * RATE_HZ / 4096
+    inside = (hz > 150) & (hz < 2000)
+    part = np.log(spectrum[inside] + 1e-6)
+    best = np.clip(part.argmax(axis=0), 1, len(part) - 2)
+    columns = np.arange(part.shape[1])
+    left, middle, right = part[best - 1, columns], part[best, columns], part[best + 1, columns]
+    shift = np.clip(0.5 * (left - right) / np.minimum(left - 2 * middle + right, -1e-6), -0.5, 0.5)
+    pitch = 12 * np.log2((hz[inside][best] + shift * RATE_HZ / 4096) / 440)
+    move = np.abs(np.diff(pitch))
+    yield from _spread("melody_semitones", pitch)
+    yield "melody_still", float(np.mean(move < 0.15))
+    yield "melody_sways", float(np.mean((move >= 0.15) & (move < 0.7)))
+    yield "melody_steps", float(np.mean((move >= 0.7) & (move < 4)))
+    yield "melody_leaps", float(np.mean(move >= 4))
+    held = np.flatnonzero(np.concatenate([[True], move > 0.7, [True]]))
+    lengths = np.diff(held) * 1024 / RATE_HZ
+    yield "note_seconds", float(lengths.mean())
+    yield "note_seconds_long", float(np.percentile(lengths, 90))
+    yield from _spread("melody_lead_db", 8.7 * (middle - np.log(np.exp(part).mean(axis=0) + 1e-6)))
+    yield "melody_range", float(np.percentile(pitch, 90) - np.percentile(pitch, 10))
+
+
+def _attacks(stretch: Stretch) -> Named:
+    """Steepness of rises and falls of the level, at steps of 5 ms, dB."""
+    hop = RATE_HZ // 200
+    whole = len(stretch.samples) // hop * hop
+    level = 10 * np.log10((stretch.samples[:whole].reshape(-1, hop) ** 2).mean(axis=1) + 1e-7)
+    smooth = np.convolve(level, np.ones(3) / 3, "valid")
+    step = smooth[6:] - smooth[:-6]
+    for share in (1, 10, 90, 99):
+        yield f"attack_p{share}_db", float(np.percentile(step, share))
+    yield "attack_skew", float(np.mean(step**3) / (np.mean(step**2) ** 1.5 + 1e-9))
+    rises = find_peaks(step, height=6, distance=10)[0]
+    yield "attack_rate_hz", len(rises) * 200 / max(1, len(step))
+    falls = [smooth[min(at + 40, len(smooth) - 1)] - smooth[min(at + 8, len(smooth) - 1)] for at in rises]
+    yield "decay_db", float(np.mean(falls)) if falls else 0.0
 
 
 @lru_cache(maxsize=1)
