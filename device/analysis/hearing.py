@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -69,9 +69,9 @@ def stretches(samples: Sound) -> list[Sound]:
 
 
 def describe(samples: Sound) -> Array:
-    """The features of one stretch, in the order of FEATURES."""
+    """The features of one stretch, in the order of `feature_names`."""
     stretch = transform(samples)
-    return np.array([value for _, value in _measured(stretch)], dtype=np.float64)
+    return np.array([value for _, _, value in _measured(stretch)], dtype=np.float64)
 
 
 def tempo_of(samples: Sound) -> tuple[float, float]:
@@ -125,21 +125,8 @@ def _partials(samples: Sound) -> tuple[Array, Array]:
 Named = Iterator[tuple[str, float]]
 
 
-def _measured(stretch: Stretch) -> Named:
+def _loudness(stretch: Stretch) -> Named:
     yield "loudness_db", stretch.loudness_db
-    yield from _dynamics(stretch)
-    yield from _rhythm(stretch)
-    yield from _colour(stretch)
-    yield from _harmony(stretch)
-    yield from _cepstrum(stretch)
-    yield from _bands(stretch)
-    yield from _fluctuation(stretch)
-    yield from _togetherness(stretch)
-    yield from _pattern(stretch)
-    yield from _grain(stretch)
-    yield from _chords(stretch)
-    yield from _melody(stretch)
-    yield from _attacks(stretch)
 
 
 def _spread(name: str, values: Any) -> Named:
@@ -223,7 +210,9 @@ def _tempo(onset: Array) -> tuple[float, float]:
     After the autocorrelation tempo with a log-normal prior of Ellis (J. New Music Research 36, 2007), with the beat's
     multiples beside it so that the lag is known to a fraction of a frame.
     """
-    beats = np.convolve(_autocorrelation(np.convolve(onset, np.hanning(7)[1:-1] / 3, "same")), [0.25, 0.5, 0.25], "same")
+    beats = np.convolve(
+        _autocorrelation(np.convolve(onset, np.hanning(7)[1:-1] / 3, "same")), [0.25, 0.5, 0.25], "same"
+    )
     lags = np.arange(len(beats))
     beat = 60 / TEMPI * FRAME_RATE_HZ
     reach = 0.6 * len(beats)
@@ -554,8 +543,46 @@ def _attacks(stretch: Stretch) -> Named:
     yield "decay_db", float(np.mean(falls)) if falls else 0.0
 
 
+# --- the names ----------------------------------------------------------------------------------------------------
+
+GROUPS: dict[str, tuple[Callable[[Stretch], Named], ...]] = {
+    "loudness": (_loudness,),
+    "sum": (_dynamics, _rhythm, _colour, _harmony),
+    "cepstrum": (_cepstrum,),
+    "band": (_bands,),
+    "swell": (_fluctuation,),
+    "together": (_togetherness,),
+    "pattern": (_pattern,),
+    "grain": (_grain,),
+    "chords": (_chords,),
+    "melody": (_melody,),
+    "attacks": (_attacks,),
+}
+"""What is measured, by side of the music. All but the loudness is the same however loud the recording is.
+
+Units are in the names: `_db`, `_hz` (a second), `_s`, `_octave` (about 1 kHz, or 440 Hz for pitches), `_khz`,
+`_semitones`, `_beats`. `_p10` is a percentile, `_mean` and `_std` are over time; all else is a share or a correlation.
+"""
+
+
+def _measured(stretch: Stretch) -> Iterator[tuple[str, str, float]]:
+    for group, readers in GROUPS.items():
+        for reader in readers:
+            for name, value in reader(stretch):
+                yield group, name, value
+
+
 @lru_cache(maxsize=1)
+def _layout() -> tuple[tuple[str, str], ...]:
+    noise = np.random.default_rng(0).normal(0, 0.1, 4 * RATE_HZ).astype(np.float32)
+    return tuple((group, name) for group, name, _ in _measured(transform(noise)))
+
+
 def feature_names() -> tuple[str, ...]:
     """The names of what `describe` gives, in its order."""
-    noise = np.random.default_rng(0).normal(0, 0.1, 4 * RATE_HZ).astype(np.float32)
-    return tuple(name for name, _ in _measured(transform(noise)))
+    return tuple(name for _, name in _layout())
+
+
+def feature_groups() -> tuple[str, ...]:
+    """The group of each feature, in the same order."""
+    return tuple(group for group, _ in _layout())
