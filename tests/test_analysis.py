@@ -152,9 +152,7 @@ def test_a_sound_that_is_no_music_is_called_uncertain(tmp_path) -> None:
     assert hear(write(tmp_path / "tone.wav", tone)).uncertainty > 0.6
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"not music", b"OggS" + bytes(400), b"fLaC" + bytes(400), b"ID3" + bytes(900)]
-)
+@pytest.mark.parametrize("content", [b"", b"no music", b"OggS" + bytes(400), b"fLaC" + bytes(400), b"ID3" + bytes(900)])
 def test_a_broken_file_is_one_line(tmp_path, content) -> None:
     path = tmp_path / "broken.mp3"
     path.write_bytes(content)
@@ -243,10 +241,10 @@ def test_a_model_that_is_not_there_is_told(tmp_path) -> None:
 
 def test_hearing_again_and_again_takes_no_more_memory(tmp_path) -> None:
     path, model = write(tmp_path / "song.flac", drums(16, 120)), shipped()
-    for _ in range(3):
+    for _ in range(2):
         hear(path, model)
     before = _memory_mb()
-    for _ in range(12):
+    for _ in range(8):
         hear(path, model)
     assert _memory_mb() - before < 12
 

@@ -29,7 +29,7 @@ Sound = NDArray[np.float32]
 
 
 class UnheardTrack(MoodifyError):
-    """Nothing can be said about a file from its sound; trying again gives the same answer while the file is the same."""
+    """Nothing can be said about a file from its sound; asking again gives the same answer for the same file."""
 
 
 class UndecodableTrack(UnheardTrack):
@@ -51,7 +51,7 @@ class Span:
 
 
 def decode(path: Path, span_seconds: float = SPAN_SECONDS) -> Span:
-    """The middle `span_seconds` of the file, or all of it when it is shorter; UndecodableTrack when nothing can read it.
+    """The middle `span_seconds` of the file, or all of it when it is shorter; UndecodableTrack when that fails.
 
     libsndfile reads FLAC, MP3, Ogg Vorbis, Opus, WAV and AIFF; the program ffmpeg, where it is installed, all else.
     """
@@ -102,11 +102,9 @@ def _by_ffmpeg(path: Path, span_seconds: float, reason: str) -> Span:
     told = _run([program, "-hide_banner", "-nostdin", *source], path).stderr.decode("utf-8", "replace")
     seconds = _duration(told)
     start = max(0.0, (seconds - span_seconds) / 2)
-    made = _run(
-        [program, "-v", "error", "-nostdin", "-threads", "1", "-ss", f"{start:.3f}", *source, "-t", f"{span_seconds}"]
-        + ["-map", "0:a:0", "-ac", "1", "-ar", str(RATE_HZ), "-f", "f32le", "pipe:1"],
-        path,
-    )
+    wanted = ["-ss", f"{start:.3f}", *source, "-t", f"{span_seconds}", "-map", "0:a:0"]
+    form = ["-ac", "1", "-ar", str(RATE_HZ), "-f", "f32le", "pipe:1"]
+    made = _run([program, "-v", "error", "-nostdin", "-threads", "1", *wanted, *form], path)
     samples = np.frombuffer(made.stdout[: len(made.stdout) // 4 * 4], dtype="<f4")
     if not len(samples):
         lines = made.stderr.decode("utf-8", "replace").strip().splitlines()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.analysis.decode import NothingToHear, decode
+from device.analysis.decode import RATE_HZ, NothingToHear, decode
 from device.analysis.hearing import Array, describe, feature_names, stretches, tempo_of
 from device.domain.labels import Affect
 from device.domain.tracks import TIMBRE_SIZE
@@ -117,7 +117,7 @@ class Feeling:
     def timbre(self, features: Array) -> bytes:
         """TIMBRE_SIZE signed bytes for the features [n, features] of a song's stretches."""
         place = self.standard(features).mean(axis=0) @ self.timbre_axes
-        return np.clip(np.round(place), -127, 127).astype(np.int8).tobytes()
+        return bytes(np.clip(np.round(place), -127, 127).astype(np.int8).tobytes())
 
 
 def decide(machine: Machine, songs: NDArray[Any], standard: Array) -> Array:
@@ -147,7 +147,7 @@ def hear(path: Path, model: Feeling | None = None) -> Hearing:
         pulse_clarity=round(clarity, 3),
         loudness_db=round(float(features[:, model.names.index("loudness_db")].mean()), 1),
         posterior=tuple(round(float(value), 4) for value in posterior),
-        heard_seconds=round(len(span.samples) / 16_000, 1),
+        heard_seconds=round(len(span.samples) / RATE_HZ, 1),
     )
 
 

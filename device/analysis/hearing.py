@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -201,7 +202,9 @@ def _autocorrelation(values: Array) -> Array:
 
 TEMPI = 60.0 * 2 ** np.arange(-0.6, 1.75, 0.005)
 """Beats a minute that are looked at: 40 … 201, in steps of 0.35 %."""
-TEMPO_PRIOR = np.exp(-0.5 * (np.log2(TEMPI / 115) / 0.8) ** 2)
+TEMPO_PRIOR = np.exp(-0.5 * (np.log2(TEMPI / 115) / 1.1) ** 2)
+HALF_BEAT_COST = 0.12
+"""What a beat loses when the onsets repeat after half of it just as well: then that half may be the beat."""
 
 
 def _tempo(onset: Array) -> tuple[float, float]:
@@ -221,7 +224,7 @@ def _tempo(onset: Array) -> tuple[float, float]:
         inside = beat * multiple < reach
         total += np.where(inside, share * np.interp(beat * multiple, lags, beats), 0.0)
         weight += np.where(inside, share, 0.0)
-    comb = total / np.maximum(weight, 1e-9)
+    comb = total / np.maximum(weight, 1e-9) - HALF_BEAT_COST * np.maximum(np.interp(beat / 2, lags, beats), 0)
     best = int(np.argmax(comb * TEMPO_PRIOR))
     return float(TEMPI[best]), float(np.clip(comb[best], 0, 1))
 
@@ -241,7 +244,7 @@ def _percussion(stretch: Stretch) -> Named:
 
 
 def _colour(stretch: Stretch) -> Named:
-    """Shape of the spectrum up to HIGH_HZ; octaves are about 1 kHz, so that they are near what an ear calls brighter."""
+    """Shape of the spectrum up to HIGH_HZ; octaves are about 1 kHz, which is near how an ear hears brightness."""
     hz = np.arange(stretch.power.shape[0]) * RATE_HZ / FFT
     inside = (hz >= LOW_HZ) & (hz <= HIGH_HZ)
     power, octave = stretch.power[inside], np.log2(hz[inside] / 1000)
@@ -384,7 +387,7 @@ def _cepstrum(stretch: Stretch) -> Named:
 
 def _pooled(mel_db: NDArray[np.float32], bands: int) -> NDArray[np.float32]:
     """Neighbouring bands joined, dB."""
-    return mel_db.reshape(bands, -1, mel_db.shape[1]).mean(axis=1)
+    return np.asarray(mel_db.reshape(bands, -1, mel_db.shape[1]).mean(axis=1), dtype=np.float32)
 
 
 def _bands(stretch: Stretch) -> Named:
@@ -410,7 +413,7 @@ def _fluctuation(stretch: Stretch) -> Named:
     swelling = np.abs(np.fft.rfft((bands - bands.mean(axis=1, keepdims=True)) * np.hanning(bands.shape[1]), axis=1))
     swelling /= bands.shape[1]
     pace = np.fft.rfftfreq(bands.shape[1], 1 / FRAME_RATE_HZ)
-    for low, high in zip(FLUCTUATIONS_HZ[:-1], FLUCTUATIONS_HZ[1:], strict=True):
+    for low, high in itertools.pairwise(FLUCTUATIONS_HZ):
         inside = (pace >= low) & (pace < high)
         inside[np.argmin(np.abs(pace - (low + high) / 2))] = True
         for band, value in enumerate(np.sqrt((swelling[:, inside] ** 2).mean(axis=1))):
@@ -450,7 +453,7 @@ def _grain(stretch: Stretch) -> Named:
     hz = np.arange(stretch.power.shape[0]) * RATE_HZ / FFT
     edges = (40, 120, 250, 500, 1000, 1800, 3000, 5000, 7500)
     total = stretch.power.sum(axis=0) + 1e-9
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         part = stretch.power[(hz >= low) & (hz < high)] + 1e-7
         mean = part.mean(axis=0)
         yield from _spread(f"grain_{low}_db", 10 * (np.log10(part).mean(axis=0) - np.log10(mean)))
