@@ -152,7 +152,7 @@ def test_a_scan_that_is_stopped_keeps_what_it_has_read(config, tmp_path):  # noq
             told += os.read(terminal, 4096)
         return re.search(rb"[1-9]\d* of 6,000 files", told)
 
-    wait_until(progress, "progress to be shown")
+    wait_until(progress, "progress to be shown", 90)
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
     with catalogue(tmp_path) as known:
