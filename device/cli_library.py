@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -41,7 +41,8 @@ def add_library(commands: Commands) -> None:  # type: ignore[valid-type]
         action = add_command(actions, name, text, run)
         add_config_option(action)
         action.add_argument("--json", action="store_true", help="print JSON")
-        _OPTIONS.get(name, lambda _action: None)(action)
+        if name in _OPTIONS:
+            _OPTIONS[name](action)
 
 
 def _scan_options(action: argparse.ArgumentParser) -> None:
@@ -65,7 +66,7 @@ def _correct_options(action: argparse.ArgumentParser) -> None:
     action.add_argument("--forget", action="store_true", help="take back what was said before")
 
 
-_OPTIONS = {
+_OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "scan": _scan_options,
     "list": _list_options,
     "show": _show_options,
