@@ -81,12 +81,15 @@ def _add_check(commands: Commands) -> None:  # type: ignore[valid-type]
 
 
 def _add_evaluate(commands: Commands) -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "evaluate", "measure a shipped model on its data sets' test parts", _evaluate)
-    parser.add_argument("modality", choices=("face", "voice"))
+    parser = _command(commands, "evaluate", "measure a shipped model on its data sets", _evaluate)
+    parser.add_argument("modality", choices=("face", "voice", "music"))
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with the data sets")
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder with the models (default: the shipped ones)")
     parser.add_argument(
-        "--runtime", choices=("auto", "tflite-runtime", "ai-edge-litert"), default="auto", help="which interpreter"
+        "--runtime",
+        choices=("auto", "tflite-runtime", "ai-edge-litert"),
+        default="auto",
+        help="which interpreter (face, voice)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -160,8 +163,13 @@ def _evaluate(options: argparse.Namespace) -> int:
     from device.lab.evaluate import evaluate_face, evaluate_voice
 
     models = options.models or Config().paths.models
-    evaluate = evaluate_face if options.modality == "face" else evaluate_voice
-    report = evaluate(models, options.data, options.runtime)
+    if options.modality == "music":
+        from device.lab.music import evaluate_music
+
+        report = evaluate_music(models, options.data)
+    else:
+        evaluate = evaluate_face if options.modality == "face" else evaluate_voice
+        report = evaluate(models, options.data, options.runtime)
     print(json.dumps(report.figures, indent=2) if options.json else report.text)
     return 0
 

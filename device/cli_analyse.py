@@ -10,11 +10,13 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 
 from device.adapters.catalogue_sqlite import Catalogue
-from device.analyst import Going, analyse
+from device.analyst import Going, Hear, analyse
 from device.cli_options import config_of
 from device.config import Config
+from device.domain.hearing import Heard
 from device.meter import Meter
 from device.obstacles import Obstacles
 
@@ -30,9 +32,8 @@ def add_analyse_options(action: argparse.ArgumentParser) -> None:
 
 def run_analyse(options: argparse.Namespace) -> int:
     """Listen to what is new; may be stopped at any time and goes on where it was."""
-    from device.analysis.hear import MODEL, hear
-
     config = config_of(options)
+    hear, model = _ear(config.paths.models)
     config.paths.state.mkdir(parents=True, exist_ok=True)
     _step_back()
     with Catalogue(config.paths.state / "catalogue.sqlite") as catalogue:
@@ -45,7 +46,7 @@ def run_analyse(options: argparse.Namespace) -> int:
                     folder,
                     catalogue,
                     hear,
-                    MODEL,
+                    model,
                     everything,
                     obstacle,
                     tell=lambda going: meter(going.done, going.total),
@@ -68,6 +69,25 @@ def _tell(going: Going, catalogue: Catalogue, as_json: bool, config: Config) -> 
     print(f"{going.done} of {going.total} songs listened to{pace}; {going.failed} could not be heard")
     print(f"{counts.tracks} tracks, {counts.with_affect} with a known mood")
     return 0
+
+
+def _ear(models: Path) -> tuple[Hear, str]:
+    """What listens to a file, and its name; slow to import, so only when it is needed."""
+    from device.analysis.feeling import hear, load, read_music_card
+
+    model, name = load(models), f"moodify-music {read_music_card(models).version}"
+
+    def listen(path: Path) -> Heard:
+        heard = hear(path, model)
+        numbers = {
+            "tempo_bpm": heard.tempo_bpm,
+            "pulse_clarity": heard.pulse_clarity,
+            "loudness_db": heard.loudness_db,
+            "heard_seconds": heard.heard_seconds,
+        }
+        return Heard(heard.affect, heard.uncertainty, heard.timbre, numbers, name)
+
+    return listen, name
 
 
 def _step_back() -> None:

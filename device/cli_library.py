@@ -95,10 +95,11 @@ def _catalogue(options: argparse.Namespace) -> Iterator[tuple[Catalogue, Path]]:
 
 
 def _scan(options: argparse.Namespace) -> int:
-    from device.library import scan
+    from device.library import household_lexicon, scan
 
+    lexicon = household_lexicon(config_of(options).paths.state)
     with _catalogue(options) as (catalogue, folder), Meter("files") as meter:
-        report = scan(folder, catalogue, meter)
+        report = scan(folder, catalogue, meter, lexicon)
     if options.json:
         _print_json(asdict(report))
         return 0
@@ -154,9 +155,9 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _moods(options: argparse.Namespace) -> int:
-    from device.library import load_lexicon
+    from device.library import household_lexicon
 
-    lexicon = load_lexicon()
+    lexicon = household_lexicon(config_of(options).paths.state)
     with _catalogue(options) as (catalogue, _):
         counts = catalogue.mood_words()
     words = sorted(counts, key=lambda word: (-counts[word], word))
@@ -209,9 +210,9 @@ def _correct(options: argparse.Namespace) -> int:
 
 def _wanted(options: argparse.Namespace) -> Affect:
     """The place that the words or the numbers name; numbers stand above words, one each."""
-    from device.library import load_lexicon
+    from device.library import household_lexicon
 
-    lexicon = load_lexicon()
+    lexicon = household_lexicon(config_of(options).paths.state)
     unknown = unknown_words(options.words, lexicon)
     if unknown:
         raise SetupError(f"{', '.join(unknown)}: nobody knows this word; say it in others, or --valence and --arousal")

@@ -1,4 +1,4 @@
-"""The commands `moodify library write-tags` and `undo`: moods into the files' own tags, and back."""
+"""`moodify library write-tags` and `undo`: moods into the files' own tags, and back."""
 
 from __future__ import annotations
 
@@ -13,44 +13,42 @@ from device import tagging
 from device.adapters.catalogue_sqlite import Catalogue
 from device.cli_options import config_of
 from device.config import Config
-from device.domain.lexicon import Lexicon
-from device.domain.tracks import Origin, Track
+from device.domain.tracks import Origin
 from device.errors import SetupError
-from device.library import load_lexicon
+from device.library import household_lexicon
+from device.meter import Meter
 from device.tagging import ORIGINS, TaggingReport, Write, plan_writes
 
 _WHO = {Origin.PERSON: "a person said so", Origin.ANALYSIS: "by its sound"}
 
 
-def add_write_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of write-tags, besides --config."""
-    _add_common(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only tell what would be written")
-    parser.add_argument("--yes", action="store_true", help="write without asking")
-    parser.add_argument(
+def add_write_arguments(action: argparse.ArgumentParser) -> None:
+    """Of `write-tags`, besides --config and --json."""
+    add_undo_arguments(action)
+    action.add_argument("--dry-run", action="store_true", help="only tell what would be written")
+    action.add_argument(
         "--only", choices=tuple(ORIGINS), default="all", help="moods that a person corrected, or that were heard"
     )
 
 
-def add_undo_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of undo, besides --config."""
-    _add_common(parser)
-    parser.add_argument("--yes", action="store_true", help="put back without asking")
+def add_undo_arguments(action: argparse.ArgumentParser) -> None:
+    """Of `undo`, besides --config and --json."""
+    action.add_argument("--music", type=Path, metavar="DIR", help="music folder instead of the configured one")
+    action.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def write_tags(options: argparse.Namespace) -> int:
     """Write what the catalogue knows into the tags; 1 when some files were left alone."""
     config = config_of(options)
-    writes = plan_writes(_tracks(config), _lexicon(config), options.only)
-    if options.dry_run:
+    writes = _plan(options, config)
+    if options.dry_run or (writes and not options.json):
         _tell_plan(writes, options.json)
+    if options.dry_run:
         return 0
-    if not writes:
-        return _tell(TaggingReport((), 0, ()), options.json, "written")
-    if not options.json:
-        _tell_plan(writes, False)
-    _ask(options, f"Write moods into {_files(len(writes))}? `moodify library undo` takes it back.")
-    report = tagging.write_tags(writes, _music(options, config), config.paths.state, _progress)
+    if writes:
+        _ask(options, f"Write moods into {_files(len(writes))}? `moodify library undo` takes it back.")
+    with Meter("files") as meter:
+        report = tagging.write_tags(writes, _music(options, config), config.paths.state, meter)
     return _tell(report, options.json, "written")
 
 
@@ -58,12 +56,20 @@ def undo(options: argparse.Namespace) -> int:
     """Put the tags back as they were; 1 when some files were left alone."""
     config = config_of(options)
     _ask(options, "Put back the moods that stood in the tags before write-tags?")
-    report = tagging.undo(_music(options, config), config.paths.state, _tracks(config), _progress)
+    with _catalogue(config) as catalogue, Meter("files") as meter:
+        report = tagging.undo(_music(options, config), config.paths.state, catalogue.each_track(), meter)
     return _tell(report, options.json, "put back")
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--music", type=Path, metavar="DIR", help="music folder instead of the configured one")
+def _plan(options: argparse.Namespace, config: Config) -> tuple[Write, ...]:
+    with _catalogue(config) as catalogue:
+        said = {uri: correction.words for uri, correction in catalogue.corrections().items()}
+        return plan_writes(catalogue.each_track(), household_lexicon(config.paths.state), options.only, said)
+
+
+def _catalogue(config: Config) -> Catalogue:
+    config.paths.state.mkdir(parents=True, exist_ok=True)
+    return Catalogue(config.paths.state / "catalogue.sqlite")
 
 
 def _music(options: argparse.Namespace, config: Config) -> Path:
@@ -71,17 +77,6 @@ def _music(options: argparse.Namespace, config: Config) -> Path:
     if not folder.is_dir():
         raise SetupError(f"library.music_folder: {folder}: no such folder; name the folder that holds the music")
     return folder
-
-
-def _tracks(config: Config) -> tuple[Track, ...]:
-    config.paths.state.mkdir(parents=True, exist_ok=True)
-    with Catalogue(config.paths.state / "catalogue.sqlite") as catalogue:
-        return tuple(catalogue.tracks())
-
-
-def _lexicon(config: Config) -> Lexicon:
-    own = config.paths.state / "lexicon.toml"
-    return load_lexicon(own if own.exists() else None)
 
 
 def _ask(options: argparse.Namespace, question: str) -> None:
@@ -118,8 +113,3 @@ def _tell(report: TaggingReport, as_json: bool, done: str) -> int:
 
 def _files(count: int) -> str:
     return f"{count} {'file' if count == 1 else 'files'}"
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{done} of {total} files", end="\n" if done == total else "", file=sys.stderr, flush=True)

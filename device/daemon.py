@@ -73,7 +73,7 @@ def _start(config: Config, scene: Scene | None, parts: ExitStack, announce: Call
     conductor = Conductor(
         state_with(wishes, programme), config.brain, clock, beats.loop("conductor", CONDUCTOR_DEADLINE_SECONDS)
     )
-    librarian = Librarian(config.library, catalogue, conductor.post, clock)
+    librarian = Librarian(config.library, config.paths.state, catalogue, conductor.post, clock)
     player = MpdPlayer(config.mpd, conductor.post, clock)
     herald = MqttHerald(config.mqtt, conductor.post, clock) if config.mqtt.enabled else None
     senses = _senses(config, scene, conductor, wishes, beats)

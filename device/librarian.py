@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from pathlib import Path
 
 from device.adapters.catalogue_sqlite import Catalogue
 from device.analyst import how_it_goes
@@ -12,7 +13,7 @@ from device.domain.events import CatalogueChanged
 from device.domain.lexicon import unknown_words
 from device.domain.tracks import Origin
 from device.errors import MoodifyError
-from device.library import load_lexicon, remark, scan
+from device.library import household_lexicon, remark, scan
 from device.ports import Clock, LibraryReport, Post
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,11 @@ class Librarian:
     Implements `ports.LibraryView`.
     """
 
-    def __init__(self, config: LibraryConfig, catalogue: Catalogue, post: Post, clock: Clock) -> None:
+    def __init__(
+        self, config: LibraryConfig, state_folder: Path, catalogue: Catalogue, post: Post, clock: Clock
+    ) -> None:
         self._config = config
+        self._state_folder = state_folder
         self._catalogue = catalogue
         self._post = post
         self._clock = clock
@@ -60,7 +64,7 @@ class Librarian:
         """How the library is doing."""
         counts, going = self._catalogue.counts(), how_it_goes(self._catalogue)
         problems = (*self._catalogue.problems(), *self._catalogue.analysis_failures())
-        unknown = unknown_words(self._catalogue.mood_words(), load_lexicon())
+        unknown = unknown_words(self._catalogue.mood_words(), household_lexicon(self._state_folder))
         return LibraryReport(
             by_origin={
                 Origin.PERSON.value: counts.by_person,
@@ -99,7 +103,8 @@ class Librarian:
     def _scan(self) -> tuple[str, float]:
         """What is wrong with the library (or nothing), and when to look again."""
         try:
-            report = scan(self._config.music_folder, self._catalogue, self._go_on)
+            lexicon = household_lexicon(self._state_folder)
+            report = scan(self._config.music_folder, self._catalogue, self._go_on, lexicon)
         except _StoppedError:
             return "", 0.0
         except MoodifyError as error:

@@ -21,6 +21,7 @@ Progress = Callable[[int, int], None]
 BATCH = 64
 """So many files are committed together: what an interrupted scan has read stays read."""
 
+OWN_LEXICON = "lexicon.toml"
 READ_WITH = "read with"
 """The catalogue's note on the reader and lexicon that its tracks were read with."""
 
@@ -79,6 +80,12 @@ def load_lexicon(path: Path | None = None) -> Lexicon:
         raise SetupError(f"lexicon {path}: {error.strerror}; name a file that can be read") from None
     except ValueError as error:
         raise SetupError(f"lexicon {path}: {error}") from None
+
+
+def household_lexicon(state_folder: Path) -> Lexicon:
+    """The lexicon with the household's own words in `lexicon.toml` of the state folder, where there is one."""
+    own = state_folder / OWN_LEXICON
+    return load_lexicon(own if own.exists() else None)
 
 
 def remark(report: ScanReport, music_folder: Path) -> str:

@@ -9,9 +9,10 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from device.adapters.audio_identity import identity, sound_hash
@@ -25,6 +26,7 @@ from device.adapters.tags_writer import (
     write_moods,
 )
 from device.domain.lexicon import Lexicon, folded, nearest_words
+from device.domain.tags import mood_words
 from device.domain.tracks import Origin, Track
 from device.errors import MoodifyError
 
@@ -79,17 +81,23 @@ class TaggingReport:
 
 
 def plan_writes(
-    tracks: Iterable[Track], lexicon: Lexicon, only: Only = "all", words_a_song: int = WORDS_A_SONG
+    tracks: Iterable[Track],
+    lexicon: Lexicon,
+    only: Only = "all",
+    said: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[Write, ...]:
     """Which files get which words: those whose mood a person corrected or the analysis heard, where the words differ.
 
-    Words that say nothing about the feeling, or that nobody knows, stay behind the new ones.
+    The words are those in which a person `said` it, by uri, else the nearest. Words in the tags that say nothing
+    about the feeling, or that nobody knows, stay behind them.
     """
     writes = []
     for track in tracks:
         if track.affect and track.origin in ORIGINS[only]:
+            own = mood_words(said.get(track.uri, ())) if track.origin is Origin.PERSON else ()
+            fit = own or nearest_words(track.affect, lexicon, WORDS_A_SONG)
             kept = (word for word in track.moods if lexicon.affect_of(word) is None)
-            words = tuple(dict.fromkeys((*nearest_words(track.affect, lexicon, words_a_song), *kept)))
+            words = tuple(dict.fromkeys((*fit, *kept)))
             if set(map(folded, words)) != set(map(folded, track.moods)):
                 writes.append(Write(track.uri, words, track.moods, track.origin, track.identity))
     return tuple(writes)

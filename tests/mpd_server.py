@@ -120,11 +120,11 @@ audio_output {{
             with contextlib.suppress(OSError, MPDError):
                 client.disconnect()
 
-    def update(self) -> None:
-        """Have the database read, and wait for it."""
+    def update(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """Have the database read, and wait for it: MPD does that only while nothing else wants the processor."""
         with self.client() as client:
             client.update()
-            wait_until(lambda: "updating_db" not in client.status(), "the database to be updated")
+            wait_until(lambda: "updating_db" not in client.status(), "the database to be updated", patience_seconds)
 
     def kill(self) -> None:
         self._send(signal.SIGKILL)

@@ -15,6 +15,8 @@ SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".m4a", ".wma", ".wav", ".aiff", "
 OF_FFMPEG = (".m4a", ".wma", ".wv")
 OUR_OWN_BYTES = (".ape", ".mpc")
 """No encoder is at hand: the headers are as they should be, the sound is any bytes."""
+BLOCK_FRAMES = 16000
+"""libsndfile's Vorbis encoder crashes when it is given minutes at once."""
 
 
 def make_song(path: Path, seconds: float = 2.0, seed: int = 1) -> Path:
@@ -32,7 +34,9 @@ def make_song(path: Path, seconds: float = 2.0, seed: int = 1) -> Path:
 def _by_soundfile(path: Path, seconds: float, seed: int) -> Path:
     noise = np.random.default_rng(seed).normal(0, 0.05, int(seconds * 16000))
     kinds = {".opus": {"format": "OGG", "subtype": "OPUS"}, ".mp3": {"format": "MP3"}}
-    soundfile.write(path, noise, 16000, **kinds.get(path.suffix, {}))
+    with soundfile.SoundFile(path, "w", 16000, 1, **kinds.get(path.suffix, {})) as file:
+        for start in range(0, len(noise), BLOCK_FRAMES):
+            file.write(noise[start : start + BLOCK_FRAMES])
     return path
 
 

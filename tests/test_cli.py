@@ -87,7 +87,7 @@ def test_a_scene_that_is_not_there_is_one_line() -> None:
     assert "/nowhere.toml" in moodify("replay", "/nowhere.toml", status=78)
 
 
-@pytest.mark.parametrize("modality", ["face", "voice"])
+@pytest.mark.parametrize("modality", ["face", "voice", "music"])
 def test_data_that_is_not_there_is_one_line(modality) -> None:
     assert "--data names the folder" in moodify("evaluate", modality, "--data", "/nowhere", status=78)
 

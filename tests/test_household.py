@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from device.domain.labels import affect_of
+from device.domain.selection import SelectionSettings
 from device.lab.household import (
     DAY,
     LISTENERS,
@@ -32,10 +33,12 @@ from device.lab.household import (
 LIBRARY = make_library(np.random.default_rng(1), tracks=600, artists=60, genres=6)
 DAYS = make_days(np.random.default_rng(2), 3)
 
+SELECTION = SelectionSettings()
+
 
 @pytest.fixture(scope="module")
 def reports():
-    return live(0, 3, 1, ("fan", "by the clock"), 600)
+    return live(0, 3, 1, SELECTION, ("fan", "by the clock"), 600)
 
 
 def test_a_constant_taste_is_learned():
@@ -43,14 +46,16 @@ def test_a_constant_taste_is_learned():
     listener = Listener("constant", lambda mood, hour: (affect_of(mood),), np.where(harsh, -1.0, 0.2))
 
     def late_share(learns: bool) -> float:
-        log = listen(LIBRARY, listener, Speaker(LIBRARY, 1, learns), DAYS, np.random.default_rng(4))
+        log = listen(
+            LIBRARY, listener, Speaker(LIBRARY, 1, SELECTION, learns), DAYS, np.random.default_rng(4), SELECTION
+        )
         return harsh[log.rows[len(log.rows) // 2 :]].mean()
 
     assert late_share(True) < 0.7 * late_share(False)
 
 
 def test_the_same_seed_gives_the_same_weeks(reports):
-    again = live(0, 3, 1, ("fan",), 600)
+    again = live(0, 3, 1, SELECTION, ("fan",), 600)
     assert again == [each for each in reports if each.listener == "fan"]
 
 

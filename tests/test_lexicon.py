@@ -165,5 +165,5 @@ def test_a_lexicon_of_ones_own_extends_and_overrides_the_shipped_one(tmp_path):
     assert own.affect_of("happy") == Affect(0.9, 0.9)
     assert own.affect_of("live") == Affect(0.2, 0.2) and own.affect_of("dark") is None
     assert own.affect_of("sad") == LEXICON.affect_of("sad")
-    assert unknown_words(["dark", "live"], own) == ()
+    assert unknown_words(["dark", "live"], own) == () and "live" not in own.without_feeling
     assert own.source_of("glorbish") == str(path) and "labels.py" in own.source_of("sad")

@@ -20,14 +20,14 @@ from mutagen.mp4 import MP4FreeForm
 
 from device import cli_tags
 from device.adapters.audio_identity import identity, sound_hash
-from device.adapters.catalogue_sqlite import Catalogue, Stamp
+from device.adapters.catalogue_sqlite import Catalogue
 from device.adapters.tags_mutagen import read_track
 from device.adapters.tags_writer import other_tags, read_moods
 from device.domain.labels import Affect
 from device.domain.tracks import Origin, Track
 from device.errors import SetupError
-from device.library import load_lexicon
-from device.tagging import COPY_PREFIX, UNDO_FILE, TaggingBusy, Write, plan_writes, undo, write_tags
+from device.library import load_lexicon, scan
+from device.tagging import COPY_PREFIX, UNDO_FILE, TaggingBusy, Write, _copy_of, plan_writes, undo, write_tags
 from tests.songs import SUFFIXES, decoded, make_song
 
 LEXICON = load_lexicon()
@@ -227,8 +227,9 @@ def test_a_song_that_was_moved_is_found_by_its_track(music, state):
     write_tags([wanted(path)], music, state)
     moved = path.rename(music / "y.flac")
     assert "is gone" in undo(music, state).left_alone[0].reason
+    _copy_of(moved).write_bytes(b"what an interrupted run left")
     assert undo(music, state, [track(uri="y.flac", sound=sound)]).left_alone == ()
-    assert all_of(moved) == before
+    assert all_of(moved) == before and names_in(music) == ["y.flac"]
 
 
 def test_owner_mode_and_attributes_stay(music, state):
@@ -311,7 +312,7 @@ def test_a_full_disk_is_told_and_the_file_stays(tmp_path, state):
         filler.write_bytes(bytes(1_600_000))
         before = path.read_bytes()
         (problem,) = write_tags([wanted(path)], disk, state).left_alone
-        assert "no space" in problem.reason and path.read_bytes() == before
+        assert "no space for a copy" in problem.reason and path.read_bytes() == before
         assert names_in(disk) == ["filler", "x.wav"]
     finally:
         subprocess.run(["umount", disk], check=True)
@@ -338,8 +339,6 @@ def test_a_copy_that_an_interrupted_run_left_is_removed(music, state):
     write_tags([wanted(path)], music, state)
     undo_line = (state / UNDO_FILE).read_text()
     undo(music, state)
-    from device.tagging import _copy_of
-
     _copy_of(path).write_bytes(b"half")
     (state / UNDO_FILE).write_text(undo_line)
     assert _copy_of(path).name.startswith(COPY_PREFIX)
@@ -424,6 +423,7 @@ def test_a_change_that_would_touch_the_sound_or_other_tags_is_not_made(music, st
         finally:
             tagging.write_moods = change
         assert reason in problem.reason and path.read_bytes() == before
+        assert undo(music, state).same == 0, "there is nothing to take back"
 
 
 def test_corrected_and_analysed_songs_are_planned_and_tagged_ones_are_not():
@@ -451,11 +451,23 @@ def test_what_is_written_is_not_planned_again_after_a_scan(music, state):
     assert plan_writes([replace(again, affect=corrected.affect, origin=Origin.PERSON)], LEXICON) == ()
 
 
-def options(*arguments):
+def test_the_words_in_which_a_person_said_it_are_written():
+    (write,) = plan_writes([track(moods=("sad", "acoustic"))], LEXICON, said={"a.flac": ["Sunny", "laid-back"]})
+    assert write.words == ("sunny", "laid-back", "acoustic")
+    (write,) = plan_writes([track(Origin.ANALYSIS)], LEXICON, said={"a.flac": ["Sunny"]})
+    assert "sunny" not in write.words
+
+
+def options(action, *arguments):
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path)
-    cli_tags.add_write_arguments(parser)
+    parser.add_argument("--json", action="store_true")
+    action(parser)
     return parser.parse_args(arguments)
+
+
+def write_options(*arguments):
+    return options(cli_tags.add_write_arguments, *arguments)
 
 
 @pytest.fixture
@@ -465,46 +477,61 @@ def household(music, state, monkeypatch):
     monkeypatch.setenv("STATE_DIRECTORY", str(state))
     state.mkdir()
     with Catalogue(state / "catalogue.sqlite") as catalogue:
-        catalogue.upsert([(track(uri="x.flac", sound=identity(path)), Stamp(1, 1))], ())
+        scan(music, catalogue)
+        catalogue.correct("x.flac", CHEERFUL)
     return path
 
 
-def catalogue_keeps_corrections(state):
-    with Catalogue(state / "catalogue.sqlite") as catalogue:
-        return any(track.origin is Origin.PERSON for track in catalogue.tracks())
-
-
 def test_a_dry_run_tells_and_changes_nothing(household, music, state, capsys):
-    if not catalogue_keeps_corrections(state):
-        pytest.skip("this catalogue takes no corrections by itself")
     whole = household.read_bytes()
-    assert cli_tags.write_tags(options("--music", str(music), "--dry-run", "--json")) == 0
+    assert cli_tags.write_tags(write_options("--music", str(music), "--dry-run", "--json")) == 0
     (planned,) = json.loads(capsys.readouterr().out)
     assert (planned["uri"], planned["words"]) == ("x.flac", ["cheerful", "happy"])
-    assert cli_tags.write_tags(options("--music", str(music), "--dry-run")) == 0
+    assert cli_tags.write_tags(write_options("--music", str(music), "--dry-run")) == 0
     assert "x.flac: no moods → cheerful, happy (a person said so)" in capsys.readouterr().out
     assert household.read_bytes() == whole and not (state / UNDO_FILE).exists()
 
 
-def test_nothing_is_changed_unasked(household, music, state):
+def test_nothing_is_changed_unasked(household, music):
     whole = household.read_bytes()
     with pytest.raises(SetupError, match="--yes"):
-        cli_tags.write_tags(options("--music", str(music)))
+        cli_tags.write_tags(write_options("--music", str(music)))
     with pytest.raises(SetupError, match="--yes"):
-        cli_tags.undo(options("--music", str(music)))
+        cli_tags.undo(options(cli_tags.add_undo_arguments, "--music", str(music)))
     assert household.read_bytes() == whole
 
 
 def test_the_commands_write_and_take_back(household, music, state, capsys):
     before = all_of(household)
-    assert cli_tags.write_tags(options("--music", str(music), "--yes", "--json")) == 0
+    assert cli_tags.write_tags(write_options("--music", str(music), "--yes", "--json")) == 0
+    assert json.loads(capsys.readouterr().out) == {"changed": ["x.flac"], "same": 0, "left_alone": []}
     assert read_moods(household).words() == ("cheerful", "happy")
-    assert cli_tags.undo(options("--music", str(music), "--yes")) == 0
+    with Catalogue(state / "catalogue.sqlite") as catalogue:
+        scan(music, catalogue)
+    assert cli_tags.write_tags(write_options("--music", str(music), "--yes")) == 0
+    assert "0 files written" in capsys.readouterr().out
+    assert cli_tags.undo(options(cli_tags.add_undo_arguments, "--music", str(music), "--yes")) == 0
     assert "1 file put back" in capsys.readouterr().out
     assert all_of(household) == before
 
 
+def test_a_moved_song_is_taken_back_by_the_command_after_a_scan(household, music, state):
+    before = all_of(household)
+    cli_tags.write_tags(write_options("--music", str(music), "--yes"))
+    moved = household.rename(music / "y.flac")
+    with Catalogue(state / "catalogue.sqlite") as catalogue:
+        scan(music, catalogue)
+    assert cli_tags.undo(options(cli_tags.add_undo_arguments, "--music", str(music), "--yes")) == 0
+    assert all_of(moved) == before
+
+
+def test_words_of_the_households_own_lexicon_are_written(household, music, state, capsys):
+    (state / "lexicon.toml").write_text("[words]\nglorbish = [0.8, 0.45]\ncheerful = [0.0, 0.0]")
+    cli_tags.write_tags(write_options("--music", str(music), "--dry-run"))
+    assert "→ glorbish, happy" in capsys.readouterr().out
+
+
 def test_files_left_alone_make_the_commands_end_with_1(household, music, capsys):
     household.chmod(0o444)
-    assert cli_tags.write_tags(options("--music", str(music), "--yes")) == 1
+    assert cli_tags.write_tags(write_options("--music", str(music), "--yes")) == 1
     assert "left alone: x.flac: is read-only" in capsys.readouterr().out

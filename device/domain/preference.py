@@ -87,9 +87,9 @@ class PreferenceSettings:
     """Share of songs heard out in a house nobody knows yet."""
     mood_songs: float = field(default=20.0, metadata={"range": (0.1, 10000.0)})
     """As many songs as `usual_enjoyment` is believed for, per mood."""
-    artist_songs: float = field(default=6.0, metadata={"range": (0.1, 10000.0)})
+    artist_songs: float = field(default=10.0, metadata={"range": (0.1, 10000.0)})
     """As many songs as an artist is believed to be like the mood's average for."""
-    recording_songs: float = field(default=3.0, metadata={"range": (0.1, 10000.0)})
+    recording_songs: float = field(default=8.0, metadata={"range": (0.1, 10000.0)})
     """As many plays as a recording is believed to be like its artist for."""
     other_moods_songs: float = field(default=1.0, metadata={"range": (0.0, 10000.0)})
     """All that another mood knows of an artist or a recording counts for no more songs than this."""
@@ -101,9 +101,9 @@ class PreferenceSettings:
     """"Not in this mood" counts for this many skips of the song in this mood, and for none in another."""
     dislike_songs: float = field(default=20.0, metadata={"range": (1.0, 1000.0)})
     """A dislike counts for this many skips of the song in every mood."""
-    aim_spread: float = field(default=0.4, metadata={"range": (0.0, 2.0)})
+    aim_spread: float = field(default=0.3, metadata={"range": (0.0, 2.0)})
     """How far from the mood's own affect houses want their songs, one standard deviation; 0 keeps the aim."""
-    aim_curvature: float = field(default=1.0, metadata={"range": (0.4, 20.0)})
+    aim_curvature: float = field(default=1.5, metadata={"range": (0.4, 20.0)})
     """Believed at first: a song at a distance d from the best place is enjoyed less by half of this times d²."""
     farthest_aim: float = field(default=1.0, metadata={"range": (0.0, 2.0)})
     """The aim is moved no farther."""

@@ -1,6 +1,6 @@
 """Lets made-up households listen for weeks, and counts what they skip under several ways of choosing:
 
-    python -m device.lab.household [--weeks 6] [--houses 4] [--seed 1] [--jobs 1] [--json] [--plot FILE]
+    python -m device.lab.household [--weeks 6] [--houses 2] [--seed 1] [--rest-hours 24] [--json] [--plot FILE]
 
 Nothing here is a real person's. What a listener likes is hidden from the chooser and of another form than what it can
 learn: enjoyment falls off with the distance as an exponential, not as a parabola; boredom, misread moods and wrong tags
@@ -267,7 +267,7 @@ class Strategy(Protocol):
 class ByChance:
     """Any song."""
 
-    def __init__(self, library: Library, seed: int) -> None:
+    def __init__(self, library: Library, seed: int, _selection: SelectionSettings) -> None:
         self.aimed = affect_of("unknown")
         self._library = library
         self._rng = np.random.default_rng(seed)
@@ -284,8 +284,9 @@ class ByChance:
 class Nearest:
     """One of the songs nearest to the mood, whenever they last played; only never the same song twice in a row."""
 
-    def __init__(self, library: Library, seed: int) -> None:
+    def __init__(self, library: Library, seed: int, selection: SelectionSettings) -> None:
         self.aimed = affect_of("unknown")
+        self._among = selection.draw_among
         self._affects = library.shelf.records["affect"].astype(float)
         self._rng = np.random.default_rng(seed)
         self._last: int | None = None
@@ -296,7 +297,7 @@ class Nearest:
         squared = np.sum((self._affects - (self.aimed.valence, self.aimed.arousal)) ** 2, axis=1)
         if self._last is not None:
             squared[self._last] = np.inf
-        self._last = int(self._rng.choice(np.argsort(squared)[: SelectionSettings().draw_among]))
+        self._last = int(self._rng.choice(np.argsort(squared)[: self._among]))
         return self._last
 
     def learn(self, row: int, outcome: Outcome) -> None:
@@ -306,10 +307,10 @@ class Nearest:
 class Speaker:
     """As the speaker chooses: near to the mood and rested; and, when it `learns`, what is enjoyed."""
 
-    def __init__(self, library: Library, seed: int, learns: bool) -> None:
+    def __init__(self, library: Library, seed: int, selection: SelectionSettings, learns: bool = True) -> None:
         self.aimed = affect_of("unknown")
         self._shelf, self._seed, self._learns = library.shelf, seed, learns
-        self._selection, self._settings = SelectionSettings(), PreferenceSettings()
+        self._selection, self._settings = selection, PreferenceSettings()
         self._preference = Preference()
         self._plays: list[Play] = []
         self._disliked: frozenset[str] = frozenset()
@@ -358,15 +359,14 @@ class Speaker:
         return pick.row
 
 
-PLAYS_KEPT: Final = 200
-"""A day and a half: what lies further back has rested, whatever became of it."""
+PLAYS_KEPT: Final = 500
 LIKED_KEPT: Final = 5
 
-STRATEGIES: Final[dict[str, Callable[[Library, int], Strategy]]] = {
+STRATEGIES: Final[dict[str, Callable[[Library, int, SelectionSettings], Strategy]]] = {
     "by chance": ByChance,
     "nearest": Nearest,
-    "near and fresh": lambda library, seed: Speaker(library, seed, learns=False),
-    "learning": lambda library, seed: Speaker(library, seed, learns=True),
+    "near and fresh": lambda library, seed, selection: Speaker(library, seed, selection, learns=False),
+    "learning": Speaker,
 }
 
 
@@ -388,12 +388,14 @@ class Report:
     """What who knows the listener's heart would have had skipped, of the songs that had rested."""
     liking: float
     """Mean hidden liking of the songs that were played."""
-    top_artist_share: float
+    top_artist_percent: float
     """Of the artist played most."""
-    top_artist_fair: float
-    """Its share of the songs that fitted (within two spreads of the aim), each time a song was chosen."""
+    top_artist_fair_percent: float
+    """Its fair share: see `_fair`."""
     artists_above: int
-    """Artists clearly above their fair share: `MARGIN` of it, beyond what chance explains."""
+    """Artists above their fair share, beyond what chance explains (three standard deviations)."""
+    artists_far_above: int
+    """The same, for one and a half times the fair share."""
     repeats: int
     """Songs that came back within the rest."""
     turns_per_hour: float
@@ -402,7 +404,6 @@ class Report:
     """Of 100 songs."""
 
 
-MARGIN: Final = 1.5
 LONG_STEP: Final = 0.2
 
 
@@ -419,7 +420,12 @@ class Log:
 
 
 def listen(
-    library: Library, listener: Listener, strategy: Strategy, days: Sequence[Spell], rng: np.random.Generator
+    library: Library,
+    listener: Listener,
+    strategy: Strategy,
+    days: Sequence[Spell],
+    rng: np.random.Generator,
+    selection: SelectionSettings,
 ) -> Log:
     """Play the days through; every song is heard out or skipped early, a few are liked, disliked or sent away."""
     log = Log()
@@ -431,7 +437,7 @@ def listen(
             row = strategy.next_track(spell.sensed, now)
             liking = listener.liking(library, spell.mood, now, memory)
             kinds = _kinds(float(liking[row]), rng.random(2))
-            _note(log, library, strategy.aimed, row, now, liking, memory)
+            _note(log, library, strategy.aimed, row, now, liking, memory, selection)
             log.skipped.append(OutcomeKind.HEARD_OUT not in kinds)
             memory.songs[row] = memory.artists[library.artist[row]] = now
             now += SKIPPED_AFTER_SECONDS if log.skipped[-1] else float(library.shelf.records["seconds"][row])
@@ -455,21 +461,46 @@ def _outcome(shelf: Shelf, row: int, kind: OutcomeKind, mood: str, now_seconds: 
 
 
 def _note(
-    log: Log, library: Library, aimed: Affect, row: int, now_seconds: float, liking: Numbers, memory: Memory
+    log: Log,
+    library: Library,
+    aimed: Affect,
+    row: int,
+    now_seconds: float,
+    liking: Numbers,
+    memory: Memory,
+    settings: SelectionSettings,
 ) -> None:
-    settings = SelectionSettings()
-    offsets = library.shelf.records["affect"].astype(float) - (aimed.valence, aimed.arousal)
-    fitting = np.hypot(*offsets.T) <= 2 * settings.affect_spread
-    counts = np.bincount(library.artist[fitting], minlength=library.artists)
     rested = liking[now_seconds - memory.songs >= settings.song_rest_seconds]
     log.rows.append(row)
     log.starts.append(now_seconds)
     log.liking.append(float(liking[row]))
     log.possible.append(float(heard_out(np.partition(rested, -settings.draw_among)[-settings.draw_among :]).mean()))
-    log.fair.append(counts / max(1, counts.sum()))
+    log.fair.append(_fair(library, aimed, settings))
 
 
-def report(listener: str, strategy: str, house: int, library: Library, days: Sequence[Spell], log: Log) -> Report:
+def _fair(library: Library, aimed: Affect, settings: SelectionSettings) -> Numbers:
+    """[artists]: what is due to each when a song is chosen: its share of the songs that fit, within two spreads of the
+    aim, or the share of one artist among those that have such songs, whichever is more.
+
+    The second, since artists take turns: between two songs of one there are some of others, so those with few songs
+    get more than their songs alone would give them.
+    """
+    offsets = library.shelf.records["affect"].astype(float) - (aimed.valence, aimed.arousal)
+    fitting = np.hypot(*offsets.T) <= 2 * settings.affect_spread
+    counts = np.bincount(library.artist[fitting], minlength=library.artists)
+    due: Numbers = np.maximum(counts / max(1, counts.sum()), (counts > 0) / max(1, np.count_nonzero(counts)))
+    return due
+
+
+def report(
+    listener: str,
+    strategy: str,
+    house: int,
+    library: Library,
+    days: Sequence[Spell],
+    log: Log,
+    selection: SelectionSettings,
+) -> Report:
     """Sum up a log."""
     starts, skipped = np.array(log.starts), np.array(log.skipped)
     week = (starts // (7 * DAY)).astype(int)
@@ -487,20 +518,21 @@ def report(listener: str, strategy: str, house: int, library: Library, days: Seq
         skips_of_100_late=float(100 * skipped[week >= week.max() - 1].mean()),
         possible_of_100=float(100 * (1 - np.mean(log.possible))),
         liking=float(np.mean(log.liking)),
-        top_artist_share=float(plays[top] / plays.sum()),
-        top_artist_fair=float(fair[top] / fair.sum()),
-        artists_above=int(np.sum(plays > MARGIN * fair + 3 * np.sqrt(fair) + 1)),
-        repeats=_repeats(log),
+        top_artist_percent=float(100 * plays[top] / plays.sum()),
+        top_artist_fair_percent=float(100 * fair[top] / plays.sum()),
+        artists_above=int(np.sum(plays > fair + 3 * np.sqrt(fair) + 1)),
+        artists_far_above=int(np.sum(plays > 1.5 * fair + 3 * np.sqrt(fair) + 1)),
+        repeats=_repeats(log, selection.song_rest_seconds),
         turns_per_hour=_turns(library, log) / hours,
         skips_by_week=by_week,
     )
 
 
-def _repeats(log: Log) -> int:
+def _repeats(log: Log, rest_seconds: float) -> int:
     last: dict[int, float] = {}
     repeats = 0
     for row, start in zip(log.rows, log.starts, strict=True):
-        repeats += start - last.get(row, -math.inf) < SelectionSettings().song_rest_seconds
+        repeats += start - last.get(row, -math.inf) < rest_seconds
         last[row] = start
     return repeats
 
@@ -512,19 +544,25 @@ def _turns(library: Library, log: Log) -> int:
     return int(np.sum(long[1:] & long[:-1] & back))
 
 
-def live(house: int, seed: int, days: int, listeners: Sequence[str] = (), tracks: int = 2000) -> list[Report]:
-    """All listeners (or some) in one house, with every strategy on the same days."""
+def live(
+    house: int,
+    seed: int,
+    days: int,
+    selection: SelectionSettings,
+    listeners: Sequence[str] = tuple(LISTENERS),
+    tracks: int = 2000,
+) -> list[Report]:
+    """Some listeners in one house, each with every strategy on the same days."""
     reports = []
-    for number, name in enumerate(LISTENERS):
-        if listeners and name not in listeners:
-            continue
-        seeds = [seed, house, number]
+    for name in listeners:
+        seeds = [seed, house, list(LISTENERS).index(name)]
         library = make_library(np.random.default_rng([*seeds, 0]), tracks)
         listener = LISTENERS[name](library, np.random.default_rng([*seeds, 1]))
         spells = make_days(np.random.default_rng([*seeds, 2]), days)
         for strategy, make in STRATEGIES.items():
-            log = listen(library, listener, make(library, seed + house), spells, np.random.default_rng([*seeds, 3]))
-            reports.append(report(name, strategy, house, library, spells, log))
+            chooser = make(library, seed + house, selection)
+            log = listen(library, listener, chooser, spells, np.random.default_rng([*seeds, 3]), selection)
+            reports.append(report(name, strategy, house, library, spells, log, selection))
     return reports
 
 
@@ -553,30 +591,36 @@ def fall(reports: Sequence[Report], against: str, listener: str = "", late: bool
 # --- telling ---------------------------------------------------------------------------------------------------------
 
 
+COLUMNS: Final = {
+    "skips": "skips_of_100",
+    "late": "skips_of_100_late",
+    "liking": "liking",
+    "top %": "top_artist_percent",
+    "fair %": "top_artist_fair_percent",
+    "above": "artists_above",
+    "far above": "artists_far_above",
+    "repeats": "repeats",
+    "turns/h": "turns_per_hour",
+}
+
+
 def table(reports: Sequence[Report]) -> str:
-    """Per strategy over all listeners, then per listener, then how far skips fall."""
-    lines = ["strategy         skips  last 2 w  liking  top artist   fair  above  repeats  turns/h"]
+    """Per strategy over all listeners, then per listener, then how far skips fall; "late" are the last two weeks."""
+    lines = [f"{'strategy':16}" + "".join(f"{head:>10}" for head in COLUMNS)]
     for strategy in STRATEGIES:
         some = [each for each in reports if each.strategy == strategy]
-        lines.append(
-            f"{strategy:15} {_mean(some, 'skips_of_100'):6.1f} {_mean(some, 'skips_of_100_late'):9.1f}"
-            f" {_mean(some, 'liking'):7.2f} {100 * _mean(some, 'top_artist_share'):9.1f} %"
-            f" {100 * _mean(some, 'top_artist_fair'):4.1f} % {_mean(some, 'artists_above'):6.1f}"
-            f" {_mean(some, 'repeats'):8.1f} {_mean(some, 'turns_per_hour'):8.1f}"
-        )
-    lines += ["", f"skips of 100, last two weeks: {'  '.join(f'{name:>14}' for name in STRATEGIES)}  {'possible':>14}"]
+        lines.append(f"{strategy:16}" + "".join(f"{_mean(some, name):10.2f}" for name in COLUMNS.values()))
+    lines += ["", f"{'late, of 100':16}" + "".join(f"{name:>16}" for name in (*STRATEGIES, "possible"))]
     for listener in sorted({each.listener for each in reports}, key=list(LISTENERS).index):
         some = [each for each in reports if each.listener == listener]
         late = [_mean([each for each in some if each.strategy == name], "skips_of_100_late") for name in STRATEGIES]
-        best = _mean([each for each in some if each.strategy == "learning"], "possible_of_100")
-        lines.append(f"{listener:29} {'  '.join(f'{value:14.1f}' for value in (*late, best))}")
-    lines.append("")
+        late.append(_mean([each for each in some if each.strategy == "learning"], "possible_of_100"))
+        lines.append(f"{listener:16}" + "".join(f"{value:16.1f}" for value in late))
+    lines += ["", f"{'fewer skips':24}{'all weeks':>26}{'last two weeks':>26}"]
     for against in [name for name in STRATEGIES if name != "learning"]:
-        whole, late_fall = fall(reports, against), fall(reports, against, late=True)
-        lines.append(
-            f"learning against {against:15} {whole[0]:5.1f} % fewer skips [{whole[1]:.1f}, {whole[2]:.1f}];"
-            f" last two weeks {late_fall[0]:5.1f} % [{late_fall[1]:.1f}, {late_fall[2]:.1f}]"
-        )
+        falls = [fall(reports, against, late=late) for late in (False, True)]
+        bounds = "".join(f"{f'{middle:.1f} % [{low:.1f}, {high:.1f}]':>26}" for middle, low, high in falls)
+        lines.append(f"{'than ' + against:24}{bounds}")
     return "\n".join(lines)
 
 
@@ -601,26 +645,30 @@ def _mean(reports: Sequence[Report], name: str) -> float:
     return float(np.mean([getattr(each, name) for each in reports]))
 
 
-def simulate(houses: int, seed: int, weeks: int, jobs: int = 1) -> list[Report]:
+def simulate(houses: int, seed: int, weeks: int, selection: SelectionSettings, jobs: int = 1) -> list[Report]:
     """Every listener in so many houses."""
+    parts = [(house, seed, 7 * weeks, selection, (name,)) for house in range(houses) for name in LISTENERS]
     if jobs == 1:
-        return [each for house in range(houses) for each in live(house, seed, 7 * weeks)]
+        return [each for part in parts for each in live(*part)]
     with ProcessPoolExecutor(jobs) as pool:
-        parts = pool.map(live, range(houses), [seed] * houses, [7 * weeks] * houses)
-        return [each for part in parts for each in part]
+        return [each for some in pool.map(live, *zip(*parts, strict=True)) for each in some]
 
 
 def main() -> None:
     """Print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weeks", type=int, default=6)
-    parser.add_argument("--houses", type=int, default=4, help="so many of each listener")
+    parser.add_argument("--houses", type=int, default=2, help="so many of each listener")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--rest-hours", type=float, help="how long a song rests, instead of the speaker's default")
     parser.add_argument("--json", action="store_true", help="every figure instead of the table")
     parser.add_argument("--plot", type=Path, help="file for a picture of the skips per week")
     options = parser.parse_args()
-    reports = simulate(options.houses, options.seed, options.weeks, options.jobs)
+    selection = SelectionSettings()
+    if options.rest_hours:
+        selection = replace(selection, song_rest_seconds=options.rest_hours * HOUR)
+    reports = simulate(options.houses, options.seed, options.weeks, selection, options.jobs)
     print(json.dumps([asdict(each) for each in reports], indent=1) if options.json else table(reports))
     if options.plot:
         plot(reports, options.plot)
