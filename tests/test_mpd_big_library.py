@@ -23,7 +23,7 @@ BYTES_OF_A_STATUS = 4_000
 """MPD's status, a song and five that follow; the whole queue is two megabytes."""
 
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def big_server(tmp_path_factory):
     for uri in URIS:
         os.link(tone, server.music / uri)
     server.start()
-    server.update(patience_seconds=90)
+    server.update(patience_seconds=240)
     server.stop()
     with closing(sqlite3.connect(server.folder / "sticker.sql")) as database, database:
         rows = [("song", uri, name, "3") for uri in URIS for name in ("playCount", "lastPlayed")]

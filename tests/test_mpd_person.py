@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from mpd import CommandError
 
 from device.domain.events import PlayerRefused
 from device.domain.player import Enqueue, PlayState, SkipNext, TurnTo
@@ -19,6 +22,17 @@ def with_songs_of(server, seconds):
         write_tone(server.music / name, seconds=seconds, pitch_hz=200 + 50 * number, rate_hz=RATE_HZ)
     server.update()
     return server
+
+
+def seek(client, seconds):
+    """MPD 0.24 refuses it for a moment when a song has just begun."""
+
+    def done():
+        with contextlib.suppress(CommandError):
+            client.seekcur(seconds)
+            return True
+
+    wait_until(done, "the place in the song")
 
 
 def uris(status):
@@ -44,7 +58,7 @@ def test_a_place_in_the_song_that_a_person_chose_is_told_and_kept(mpd_server, pl
     player.submit(Enqueue("a.wav", start=True))
     heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "the song")
     with mpd_server.client() as client:
-        client.seekcur(12)
+        seek(client, 12)
         status = heard.wait_for_status(lambda s: s.elapsed_seconds >= 11.5, "the place")
         assert status.song.uri == "a.wav"
         player.submit(Enqueue("b.wav"))
@@ -77,7 +91,7 @@ def test_a_crossfade_that_a_person_set_reaches_over_to_our_next_song(mpd_server,
         player.submit(Enqueue("a.wav", start=True))
         player.submit(Enqueue("b.wav"))
         heard.wait_for_status(lambda s: s.song and s.upcoming, "both songs")
-        client.seekcur(16)
+        seek(client, 16)
         wait_until(lambda: client.currentsong().get("file") == "b.wav", "the second song")
         place = wait_until(lambda: float(client.status()["elapsed"]), "its place")
         assert 4 <= place < 6, "the second song began under the end of the first one"

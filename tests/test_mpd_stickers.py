@@ -60,6 +60,18 @@ def test_what_was_noted_before_is_read_on_connecting(mpd_server, play, heard):
     assert set(stickers) == {Sticker("a.wav", 3, 2, 1000, 2000, 0), Sticker("b.wav", like=1)}
 
 
+def test_the_stickers_of_many_songs_are_all_read_window_by_window_where_mpd_has_windows(
+    mpd_server, play, heard, monkeypatch
+):
+    monkeypatch.setattr("device.adapters.mpd_player_stickers.WINDOW_SONGS", 2)
+    names = [f"{number}.wav" for number in range(5)]
+    with_songs(mpd_server, *names)
+    for name in names:
+        note(mpd_server, name, playCount=3)
+    connected(play, heard, mpd_server)
+    assert heard.wait_for(StickersRead).stickers == tuple(Sticker(name, 3) for name in names)
+
+
 def test_only_what_another_client_changed_is_told_and_never_what_was_written_here(mpd_server, play, heard):
     with_songs(mpd_server, "a.wav", "b.wav")
     note(mpd_server, "a.wav", playCount=3)
