@@ -61,6 +61,7 @@ def test_a_queued_song_follows_without_a_stop_between(mpd_server, play, heard):
         wait_until(lambda: client.status()["state"] == "play", "the first song")
         while client.currentsong().get("file") != "b.wav":
             states.append(client.status()["state"])
+        states.append(client.status()["state"])
     assert set(states) == {"play"}
     heard.wait_for_status(lambda s: s.song and s.song.uri == "b.wav", "the second song")
     first = next(n for n, e in enumerate(heard.events) if getattr(getattr(e, "status", None), "song", None))
