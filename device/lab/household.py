@@ -1,6 +1,6 @@
 """Lets made-up households listen for weeks, and counts what they skip under several ways of choosing:
 
-    python -m device.lab.household [--weeks 6] [--houses 2] [--seed 1] [--rest-hours 24] [--json] [--plot FILE]
+    python -m device.lab.household [--weeks 6] [--houses 2] [--seed 1] [--jobs 1] [--json] [--plot FILE]
 
 Nothing here is a real person's. What a listener likes is hidden from the chooser and of another form than what it can
 learn: enjoyment falls off with the distance as an exponential, not as a parabola; boredom, misread moods and wrong tags
