@@ -310,7 +310,7 @@ def _text(figures: dict[str, Any]) -> str:
     ]
     lines += [
         f"quadrant accuracy  {100 * figures['quadrant_accuracy']:5.1f} %",
-        f"published macro-F1 {100 * figures['published_quadrant_f1']:5.1f} %  ( 30 s clips, artists not kept apart)",
+        f"published macro-F1 {100 * figures['published_quadrant_f1']:5.1f} %  (30 s clips, artists not kept apart)",
         f"songs              {figures['count']} by {by['artists']} artists in {by['count']} folds",
         f"cost               {figures['seconds_per_song']:.2f} s a song, {figures['peak_rss_mb']:.0f} MB at most",
         f"model              {figures['model']['file']}, {figures['model']['bytes']:,} bytes",
