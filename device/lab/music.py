@@ -32,6 +32,8 @@ FOLDS = 10
 INNER_FOLDS = 5
 SEED = 0
 CACHE = Path("build/music")
+STRANGE_PERCENTILE, STRANGE_REACH = 97.5, 2.5
+"""Sounds further from the mean song than this share of the songs count less and less, up to so many times as far."""
 PUBLISHED_F1 = 0.764
 """Panda, Malheiro and Paiva, Novel Audio Features for Music Emotion Recognition (IEEE TAC 11, 2018): a support vector
 machine on 100 chosen features of 30 s clips, folds not kept apart by artist."""
@@ -138,7 +140,7 @@ def fit(songs: Songs, rows: Rows, recipe: Recipe = RECIPE) -> Feeling:
         asked = np.clip((features[ask] - part_mean) / part_scale, -CLIP, CLIP)
         unheard[ask] = np.concatenate([feeling.decide(machine, part_songs, asked) for machine in part], axis=1)
     layer = LogisticRegression(C=recipe.weighing, max_iter=1000).fit(unheard, quadrant)
-    usual = float(np.percentile((standard**2).mean(axis=1), 99.5))
+    usual = float(np.percentile((standard**2).mean(axis=1), STRANGE_PERCENTILE))
     return Feeling(
         names=hearing.feature_names(),
         mean=mean,
@@ -147,7 +149,7 @@ def fit(songs: Songs, rows: Rows, recipe: Recipe = RECIPE) -> Feeling:
         machines=machines,
         weights=layer.coef_.T,
         bias=layer.intercept_,
-        strange=(1.2 * usual, 4 * usual),
+        strange=(usual, STRANGE_REACH * usual),
         timbre_axes=_timbre_axes(standard),
     )
 
@@ -310,7 +312,7 @@ def _text(figures: dict[str, Any]) -> str:
     ]
     lines += [
         f"quadrant accuracy  {100 * figures['quadrant_accuracy']:5.1f} %",
-        f"published macro-F1 {100 * figures['published_quadrant_f1']:5.1f} %  ( 30 s clips, artists not kept apart)",
+        f"published macro-F1 {100 * figures['published_quadrant_f1']:5.1f} %  (30 s clips, artists not kept apart)",
         f"songs              {figures['count']} by {by['artists']} artists in {by['count']} folds",
         f"cost               {figures['seconds_per_song']:.2f} s a song, {figures['peak_rss_mb']:.0f} MB at most",
         f"model              {figures['model']['file']}, {figures['model']['bytes']:,} bytes",
