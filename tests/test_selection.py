@@ -86,6 +86,21 @@ def test_other_songs_lie_between_two_of_an_artist_or_album_while_there_are_other
     assert "b" in draws(shelve(songs[:3]), HAPPY, plays)
 
 
+def test_an_artist_who_had_more_than_a_fair_share_is_rarer_until_that_is_levelled():
+    songs = [track(f"{artist}{n}", 0.8, 0.5, artist) for artist in "abcd" for n in range(20)]
+    long_ago = [Play(f"a{n}", "", "", -3 * SETTINGS.song_rest_seconds) for n in range(15)]
+    others = [Play(f"{artist}{n}", "", "", -3 * SETTINGS.song_rest_seconds) for artist in "bcd" for n in range(15)]
+    shelf, wide = shelve(songs), replace(SETTINGS, draw_among=1000)
+
+    def share(plays):
+        seen = draws(shelf, HAPPY, plays, settings=wide, count=600)
+        return sum(count for uri, count in seen.items() if uri.startswith("a")) / 600
+
+    assert share([]) == pytest.approx(0.25, abs=0.06)
+    assert share(long_ago) < 0.05
+    assert share([*long_ago, *others]) == pytest.approx(0.25, abs=0.06)
+
+
 def test_two_albums_of_one_name_are_two():
     shelf = shelve(
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -97,6 +98,10 @@ NEAR = 0.135
 """Two spreads farther than the nearest: what goes with the wish no longer."""
 FRESH_AT_FIRST = 0.3
 """How fresh a song is at the end of its rest; it is as good as new after another."""
+ABOVE_ITS_SHARE = 5.0
+"""How steeply an artist gets rarer who had more than a fair share: the power of what was had over what was due."""
+FEW_PLAYS = 3.0
+"""One play more or less says little: so many are added to both."""
 SKIP_REST = 4.0
 """A song that was skipped rests so many times longer, its artist half of that."""
 TIMBRE_UNIT = 32.0
@@ -195,7 +200,7 @@ class _Candidates:
         artist = np.clip(_since(records["artist"], artists) / settings.artist_rest_seconds, 0.1, 1.0)
         album = np.clip(_since(records["album"], albums) / settings.album_rest_seconds, 0.2, 1.0)
         self._rest = _since(records["recording"], songs) / settings.song_rest_seconds
-        self._company = artist * album
+        self._company = artist * album * _due(records["artist"], self.nearness >= NEAR, plays)
         lately = [play for play in plays if now_seconds - play.at_seconds < settings.song_rest_seconds]
         self._gap = _among(records["artist"], [play.artist_key for play in _last(lately, settings.artist_gap_songs)])
         self._gap |= _among(records["album"], [play.album_key for play in _last(lately, settings.album_gap_songs)])
@@ -215,6 +220,21 @@ class _Candidates:
 
 def _last(plays: Sequence[Play], count: int) -> Sequence[Play]:
     return plays[len(plays) - count :] if 0 < count < len(plays) else plays if count else ()
+
+
+def _due(keys: NDArray[np.uint32], near: Mask, plays: Sequence[Play]) -> NDArray[np.float64]:
+    """1 for artists that had no more plays than their fair share of all, below it the more they were above.
+
+    Fair is the share of the songs that go with the wish, or that of one among their artists, whichever is more.
+    """
+    artists, slot, songs = np.unique(keys[near], return_inverse=True, return_counts=True)
+    share = np.maximum(songs / max(songs.sum(), 1), 1 / max(len(artists), 1))
+    counts = Counter(play.artist_key for play in plays)
+    had = np.array([counts[int(key)] if key else 0 for key in artists])
+    due = np.ones(len(keys))
+    above = (FEW_PLAYS + had) / (FEW_PLAYS + share * len(plays) + 1)
+    due[near] = (np.maximum(above, 1.0) ** -ABOVE_ITS_SHARE)[slot]
+    return due
 
 
 def _waited(play: Play, now_seconds: float, patience: int) -> float:
