@@ -98,7 +98,7 @@ NEAR = 0.135
 """Two spreads farther than the nearest: what goes with the wish no longer."""
 FRESH_AT_FIRST = 0.3
 """How fresh a song is at the end of its rest; it is as good as new after another."""
-ABOVE_ITS_SHARE = 5.0
+ABOVE_ITS_SHARE = 2.0
 """How steeply an artist gets rarer who had more than a fair share: the power of what was had over what was due."""
 FEW_PLAYS = 3.0
 """One play more or less says little: so many are added to both."""
