@@ -22,6 +22,7 @@ from tests.broker import missing as broker_missing
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware_config"
 UNIT = ROOT / "systemd" / "moodify.service"
+UNITS = (UNIT, ROOT / "systemd" / "moodify-listen.service")
 MOST_EXPOSURE = 2.5
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="not installed: systemd-analyze")
@@ -66,10 +67,11 @@ def test_every_setting_in_moodify_toml_is_explained():
 
 
 @needs_systemd
-def test_systemd_accepts_the_unit_and_its_drop_ins(tmp_path):
-    unit = tmp_path / "moodify.service"
+@pytest.mark.parametrize("source", UNITS, ids=lambda path: path.name)
+def test_systemd_accepts_the_unit_and_its_drop_ins(tmp_path, source):
+    unit = tmp_path / source.name
     program = shutil.which("true")
-    unit.write_text(re.sub(r"^ExecStart=\S+", f"ExecStart={program}", UNIT.read_text(), flags=re.M), encoding="utf-8")
+    unit.write_text(re.sub(r"^ExecStart=\S+", f"ExecStart={program}", source.read_text(), flags=re.M), encoding="utf-8")
     drop_in = tmp_path / "moodify.service.d" / "credentials.conf"
     drop_in.parent.mkdir()
     shutil.copy(ROOT / "systemd" / "credentials.conf", drop_in)
@@ -79,9 +81,10 @@ def test_systemd_accepts_the_unit_and_its_drop_ins(tmp_path):
 
 
 @needs_systemd
-def test_systemd_finds_the_unit_little_exposed():
-    verdict = run("systemd-analyze", "security", "--offline=true", "--no-pager", UNIT)
-    level = re.search(r"Overall exposure level for moodify.service: ([\d.]+)", verdict.stdout)
+@pytest.mark.parametrize("ours", UNITS, ids=lambda path: path.name)
+def test_systemd_finds_the_unit_little_exposed(ours):
+    verdict = run("systemd-analyze", "security", "--offline=true", "--no-pager", ours)
+    level = re.search(rf"Overall exposure level for {ours.name}: ([\d.]+)", verdict.stdout)
     if level is None and "unrecognized option" in verdict.stderr:
         pytest.skip("systemd-analyze has no --offline (systemd 250 or later)")
     assert level and float(level[1]) <= MOST_EXPOSURE, verdict.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from dataclasses import replace
 
@@ -153,6 +154,22 @@ def test_copies_of_a_recording_share_the_key_of_the_first(catalogue):
 def test_the_same_name_by_the_same_artist_is_a_copy(catalogue):
     catalogue.upsert([(replace(TAGGED, uri="z.mp3", recording_id="", artist="ARTIST"), STAMP)])
     assert catalogue.duplicates() == ((TAGGED.uri, "z.mp3"),)
+
+
+def test_names_that_share_a_key_by_chance_are_no_copies(catalogue, path):
+    catalogue.upsert([(replace(TAGGED, uri="z.mp3", recording_id="", title="Another", identity="z"), STAMP)])
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE track SET song = 7 WHERE uri IN ('z.mp3', ?)", (TAGGED.uri,))
+    assert catalogue.duplicates() == ()
+    assert catalogue.layers("z.mp3").copies == ()
+
+
+def test_a_copy_of_a_copy_is_a_copy(catalogue):
+    by_id = replace(TAGGED, uri="y.mp3", title="Titel", identity="y")
+    by_name = replace(TAGGED, uri="z.mp3", recording_id="", identity="z")
+    catalogue.upsert([(by_id, STAMP), (by_name, STAMP)])
+    assert catalogue.duplicates() == ((TAGGED.uri, "y.mp3", "z.mp3"),)
+    assert catalogue.layers(TAGGED.uri).copies == ("y.mp3", "z.mp3")
 
 
 # The analysis' queue

@@ -32,6 +32,7 @@ from device.adapters.catalogue_sqlite_rows import (
 )
 from device.domain.hearing import Heard
 from device.domain.labels import Affect
+from device.domain.lexicon import folded
 from device.domain.selection import Play
 from device.domain.shelf import RECORD, Shelf
 from device.domain.tracks import Track
@@ -161,6 +162,22 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A track that may be a copy of another."""
+
+    uri: str
+    artist: str
+    title: str
+    recording_id: str
+
+    @property
+    def names(self) -> set[str]:
+        """What copies have in common, one of it at least."""
+        name = f"{folded(self.artist)}\n{folded(self.title)}" if self.artist and self.title else ""
+        return {text for text in (name, self.recording_id) if text} or {self.uri}
+
+
+@dataclass(frozen=True, slots=True)
 class Unheard:
     """A track that the analysis has not listened to yet."""
 
@@ -214,10 +231,11 @@ class Catalogue:
             return None
         tagged = None if rows[0]["valence"] is None else Affect(rows[0]["valence"], rows[0]["arousal"])
         query = f"""
-            SELECT uri FROM track WHERE {LIVE} AND uri <> ? AND (song = ? OR recording_id = ? AND recording_id <> '')
-            ORDER BY uri
+            SELECT uri, artist, title, recording_id FROM track
+            WHERE {LIVE} AND (song = ? OR recording_id = ? AND recording_id <> '') ORDER BY uri
         """
-        copies = tuple(row["uri"] for row in self._file.rows(query, uri, rows[0]["song"], rows[0]["recording_id"]))
+        alike = _alike([Copy(*row) for row in self._file.rows(query, rows[0]["song"], rows[0]["recording_id"])])
+        copies = tuple(other for group in alike if uri in group for other in group if other != uri)
         return Layers(track_of(rows[0]), tagged, self.heard(uri), self.correction(uri), self.tally(uri), copies)
 
     def tracks_page(self, after_uri: str = "", limit: int = 100) -> tuple[Track, ...]:
@@ -249,25 +267,24 @@ class Catalogue:
 
     def counts(self) -> Counts:
         """How many tracks there are, and what is known of them."""
+        by_said = self._file.rows(f"SELECT said, COUNT(*) AS count FROM track WHERE {LIVE} GROUP BY said")
         row = self._file.rows(
             f"""
-            SELECT (SELECT COUNT(*) FROM track WHERE {LIVE}) AS tracks, (SELECT COUNT(*) FROM shelf) AS with_affect,
+            SELECT (SELECT COUNT(*) FROM shelf) AS with_affect,
                 (SELECT COUNT(*) FROM track WHERE gone_at_unix IS NOT NULL) AS gone,
                 (SELECT COUNT(*) FROM quarantine) AS unreadable,
-                (SELECT COUNT(*) FROM track WHERE {LIVE} AND said) AS said,
-                (SELECT COUNT(*) FROM track JOIN correction USING (uri) WHERE {LIVE}) AS by_person
+                (SELECT COUNT(*) FROM correction JOIN track USING (uri) WHERE {LIVE}) AS by_person
             """
         )[0]
-        by_tag = row["said"] - row["by_person"]
-        by_analysis = row["with_affect"] - row["said"]
+        said = sum(row["count"] for row in by_said if row["said"])
         return Counts(
-            row["tracks"],
-            row["with_affect"],
-            row["by_person"],
-            by_tag,
-            by_analysis,
-            row["gone"],
-            row["unreadable"],
+            tracks=sum(row["count"] for row in by_said),
+            with_affect=row["with_affect"],
+            by_person=row["by_person"],
+            by_tag=said - row["by_person"],
+            by_analysis=row["with_affect"] - said,
+            gone=row["gone"],
+            unreadable=row["unreadable"],
         )
 
     def mood_words(self) -> Mapping[str, int]:
@@ -284,19 +301,19 @@ class Catalogue:
         """Uris of copies of one recording: by artist and title, or by their MusicBrainz id."""
         query = f"""
             WITH known AS (
-                SELECT uri, CASE recording_id WHEN '' THEN song ELSE (
+                SELECT *, CASE recording_id WHEN '' THEN song ELSE (
                     SELECT song FROM track first WHERE first.recording_id = track.recording_id
                     AND first.recording_id <> '' AND first.{LIVE} ORDER BY first.uri LIMIT 1
                 ) END AS key FROM track WHERE {LIVE}
             )
-            SELECT key, uri FROM known WHERE key IN (SELECT key FROM known GROUP BY key HAVING COUNT(*) > 1)
-            ORDER BY uri
+            SELECT key, uri, artist, title, recording_id FROM known
+            WHERE key IN (SELECT key FROM known GROUP BY key HAVING COUNT(*) > 1) ORDER BY uri
         """
-        groups: dict[int, list[str]] = {}
+        groups: dict[int, list[Copy]] = {}
         with self._file.reading() as db:
-            for key, uri in db.execute(query):
-                groups.setdefault(key, []).append(uri)
-        return tuple(tuple(group) for group in groups.values())
+            for key, *copy in db.execute(query):
+                groups.setdefault(key, []).append(Copy(*copy))
+        return tuple(alike for group in groups.values() for alike in _alike(group))
 
     def problems(self) -> tuple[Problem, ...]:
         """All files that could not be taken in, in the order of their uris."""
@@ -406,16 +423,9 @@ class Catalogue:
         """
         unheard: list[Unheard] = []
         for said in (0, 1) if all else (0,):
-            rows = self._file.rows(
-                f"""
-                SELECT uri, mtime_ns, size_bytes FROM track
-                WHERE {LIVE} AND said = ? AND (model < ? OR model > ?) LIMIT ?
-                """,
-                said,
-                model,
-                model,
-                limit - len(unheard),
-            )
+            columns = f"SELECT uri, mtime_ns, size_bytes FROM track WHERE {LIVE} AND said = ?1"
+            query = f"{columns} AND model < ?2 UNION ALL {columns} AND model > ?2 LIMIT ?3"
+            rows = self._file.rows(query, said, model, limit - len(unheard))
             unheard += [Unheard(row["uri"], Stamp(row["mtime_ns"], row["size_bytes"])) for row in rows]
         return tuple(unheard)
 
@@ -604,6 +614,18 @@ def _write_heard(db: Db, uri: str, stamp: Stamp, heard: Heard, reason: str) -> b
     alike = db.execute("SELECT uri FROM track WHERE sound = ?", (row["sound"],)).fetchall()
     reshelve(db, [other["uri"] for other in alike])
     return True
+
+
+def _alike(group: Iterable[Copy]) -> Iterator[tuple[str, ...]]:
+    """Those of one key that are copies indeed: two names of a large library may share a key by chance."""
+    together: list[tuple[set[str], list[str]]] = []
+    for copy in group:
+        names, uris = copy.names, [copy.uri]
+        for other in [other for other in together if names & other[0]]:
+            together.remove(other)
+            names, uris = names | other[0], other[1] + uris
+        together.append((names, uris))
+    return (tuple(uris) for _, uris in together if len(uris) > 1)
 
 
 def _now(now_unix: float | None) -> float:

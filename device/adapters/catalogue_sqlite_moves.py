@@ -43,10 +43,10 @@ def leave(db: Db, uris: Iterable[str], now_unix: float) -> None:
 def bequeath(db: Db) -> None:
     """What is known of files that are gone goes to another file with the same sound, where there is one."""
     query = f"""
-        SELECT gone.uri AS old, MIN(twin.uri) AS new FROM track gone JOIN track twin ON twin.sound = gone.sound
+        SELECT gone.uri AS old, MIN(twin.uri) AS new FROM track gone CROSS JOIN track twin ON twin.sound = gone.sound
         WHERE gone.gone_at_unix IS NOT NULL AND gone.identity <> '' AND twin.{LIVE}
-        GROUP BY gone.uri
-    """
+        GROUP BY +gone.uri
+    """  # CROSS and + keep SQLite from going through all tracks for the few that are gone
     for row in db.execute(query).fetchall():
         move(db, row["old"], row["new"])
         _settle(db, row["new"])

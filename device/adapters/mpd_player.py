@@ -1,4 +1,4 @@
-"""The music player: MPD, commanded by one thread while a second one waits for its news."""
+"""The music player: MPD, commanded by one thread; a second one waits for its news, a third one keeps its stickers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ class MpdPlayer:
 
     The commanding thread owns the truth: it alone posts the player's news. The listening thread sits in MPD's `idle`
     and only rings. A quiet commanding connection is checked every half timeout, so a frozen MPD is found within one and
-    a half.
+    a half. The thread for stickers connects when there is something to write or to read, and nobody waits for it.
+    A fade is a step of the commanding thread every STEP_SECONDS. Closing ends it well, and a lost MPD gets the volume
+    back; only a daemon killed in the middle of one leaves the volume as it was just then.
     `beat` is called about once a second, and after at most a timeout and LONGEST_DELAY_SECONDS when MPD is not well.
     """
 

@@ -28,7 +28,7 @@ class SelectionSettings:
     """Distance in valence/arousal at which the score falls to 0.61 (a Gaussian's one sigma)."""
     timbre_share: float = field(default=0.5, metadata={"range": (0.0, 1.0)})
     """How much sounding like what plays and what is liked counts; 0: not at all."""
-    song_rest_seconds: float = field(default=4 * 3600.0, metadata={"range": (1.0, 2592000.0)})
+    song_rest_seconds: float = field(default=24 * 3600.0, metadata={"range": (1.0, 2592000.0)})
     """No song comes back sooner while there is another; one that was skipped rests four times as long."""
     artist_rest_seconds: float = field(default=1800.0, metadata={"range": (1.0, 2592000.0)})
     """An artist is fully rested after this; before, the score is scaled down, to a tenth just after."""
@@ -207,7 +207,9 @@ class _Candidates:
         for allowed in (near & ~self._gap, near):
             if allowed.any():
                 return allowed, fresh.astype(np.float32)
-        tired = np.sqrt(self._company * np.clip(self._rest, 0, 1)).astype(np.float32)
+        # A library too small for its rest rests for as long as it can: until its fitting songs have all had their turn.
+        longest = self._rest[self.nearness >= NEAR].max(initial=1e-9)
+        tired = np.sqrt(self._company * np.clip(self._rest / min(longest, 1.0), 0, 1)).astype(np.float32)
         return self._quiet if self._quiet.any() else np.ones(len(tired), np.bool_), tired
 
 
