@@ -43,7 +43,10 @@ class TfliteClassifier:
         if card.output_shape != (1, len(card.heads) * len(card.labels)):
             many = f"{len(card.heads)} × {len(card.labels)} labels"
             raise _disagreement(card, f"output {list(card.output_shape)} for {many}")
-        number = next((n for n, known in enumerate(card.heads) if known.name == head), 0)
+        names = [known.name for known in card.heads]
+        if head and head not in names:
+            raise SetupError(f"{card.path}: no head {head!r}; known here: {', '.join(names)}")
+        number = names.index(head) if head else 0
         self._temperature = card.heads[number].temperature
         self._outputs = slice(number * len(card.labels), (number + 1) * len(card.labels))
         self._entry_index, self._exit_index = entry["index"], exit_["index"]

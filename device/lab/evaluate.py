@@ -53,12 +53,12 @@ class Clip:
 
 
 def evaluate_face(models: Path, data: Path, runtime: str = "auto") -> Report:
-    """Accuracy and calibration on FER-2013's PrivateTest: of the label it would get, and of what most people would vote."""
+    """Accuracy and calibration on FER-2013's PrivateTest: of the label, and of what most people voted (FER+)."""
     archive = read_archive(data / "fer2013.npz")
     rows = np.flatnonzero(archive["split"] == PRIVATE_TEST)
     card = read_card(models, Modality.FACE)
     images = archive["images"][rows]
-    answers = {name: _asked(card, name, images, runtime) for name in ("votes", "label")}
+    answers = {name: _asked(card, name, list(images), runtime) for name in ("votes", "label")}
     truth = archive["label"][rows].astype(np.int64)
     fresh = ~archive["dup_of_earlier_split"][rows].astype(bool)
     private = score(answers["label"], truth)
@@ -78,7 +78,7 @@ def evaluate_face(models: Path, data: Path, runtime: str = "auto") -> Report:
     return Report(figures, _text(figures, private))
 
 
-def _asked(card: Card, head: str, images: NDArray[np.uint8], runtime: str) -> NDArray[np.float64]:
+def _asked(card: Card, head: str, images: Sequence[NDArray[np.uint8]], runtime: str) -> NDArray[np.float64]:
     """Posteriors [N, 7] of one of the model's answers."""
     classifier = TfliteClassifier(card, runtime=runtime, head=head)
     return _posteriors(images, lambda image: classifier.classify(normalise_crop(image)).values, head)
