@@ -5,8 +5,8 @@
 `DIR` holds `fer2013.npz` (images uint8 [N, 48, 48], label, split, ferplus_votes). A shallow network learns first,
 cheaply; then it grows by residual blocks that start as the identity, and the deep one learns on; then it settles on
 less varied faces, and at last it is trained long again, with more variety. It answers two questions at once: what ten
-people would vote (FER+), and what the labeller of FER-2013 wrote; both agree on two faces of three. Every epoch leaves a
-checkpoint in `build/face/<phase>/`. The rate is a cosine with warm-up; the weights that ship are a moving average.
+people would vote (FER+), and what the labeller of FER-2013 wrote; they agree on two faces of three. Every epoch leaves
+a checkpoint in `build/face/<phase>/`. The rate is a cosine with warm-up; the weights that ship are a moving average.
 """
 
 from __future__ import annotations
