@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device.adapters.cards import FaceCard, VoiceCard, read_card, read_model
+from device.adapters.cards import FaceCard, Head, VoiceCard, read_card, read_model
 from device.domain.labels import LABELS
 from device.domain.reading import Modality
 from device.errors import SetupError
@@ -30,7 +30,7 @@ def card_of(modality: str) -> dict:
         "version": "1.2.3",
         "labels": list(LABELS),
         "output": {"shape": [1, 7], "dtype": "int8", "meaning": "logits"},
-        "temperature": 1.5,
+        "heads": [{"name": "label", "temperature": 1.5}],
         "training": {"seed": 1},
         "measured": {"somewhere": {"accuracy": 0.7}},
     }
@@ -58,7 +58,8 @@ def test_a_face_card_tells_how_to_crop(tmp_path: Path) -> None:
     write(tmp_path, card_of("face"))
     card = read_card(tmp_path, Modality.FACE)
     assert isinstance(card, FaceCard)
-    assert (card.name, card.version, card.temperature, card.bytes) == ("test-face", "1.2.3", 1.5, len(CONTENT))
+    assert (card.name, card.version, card.bytes) == ("test-face", "1.2.3", len(CONTENT))
+    assert card.heads == (Head("label", 1.5),)
     assert (card.crop.scale, card.crop.shift_y) == (1.1, -0.05)
     assert card.measured["somewhere"]["accuracy"] == 0.7
 
@@ -97,9 +98,12 @@ def test_no_default_stands_in_for_a_missing_feature_setting(tmp_path: Path, key:
         ({"labels": list(LABELS[:6])}, "labels: .*where this program needs"),
         ({"schema": 2}, "schema: 2 where this program needs 1"),
         ({"modality": "voice"}, "modality: 'voice' where this program needs 'face'"),
-        ({"temperature": 0}, "temperature: 0.0 is not above 0"),
-        ({"temperature": "warm"}, "temperature: 'warm' is not of type float"),
-        ({"temperature": True}, "temperature: True is not of type float"),
+        ({"heads": [{"name": "label", "temperature": 0}]}, "heads.0.temperature: 0.0 is not above 0"),
+        ({"heads": [{"name": "label", "temperature": "warm"}]}, "heads.0.temperature: 'warm' is not of type float"),
+        ({"heads": [{"name": "label", "temperature": True}]}, "heads.0.temperature: True is not of type float"),
+        ({"heads": [{"name": "label"}]}, "heads.0.temperature: missing"),
+        ({"heads": []}, "heads: at least one is needed"),
+        ({"heads": [{"name": "label", "temperature": 1.0}] * 2}, "heads: .* each with its own name"),
         ({"file": "../../etc/passwd"}, "file: .* is not a plain file name"),
         ({"input": {"shape": [1, 48, 0, 1], "dtype": "int8"}}, "input.shape: .* is not a tensor's shape"),
         ({"input": {"shape": [1, 64, 64, 1], "dtype": "int8"}}, "where preprocessing makes"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device.adapters.cards import Card, FaceCard, VoiceCard, read_card
+from device.adapters.cards import Card, FaceCard, Head, VoiceCard, read_card
 from device.adapters.tflite import RUNTIMES, TfliteClassifier
 from device.config import Config
 from device.domain.labels import LABELS
@@ -57,7 +57,7 @@ def test_a_shipped_model_gives_a_calibrated_posterior(card: FaceCard | VoiceCard
     classifier = TfliteClassifier(card, runtime=runtime)
     one = inputs_for(card, 1)[0]
     assert classifier.runtime == runtime
-    assert classifier.classify(one) == calibrate(classifier.logits(one).tolist(), card.temperature)
+    assert classifier.classify(one) == calibrate(classifier.logits(one).tolist(), card.heads[0].temperature)
 
 
 def test_both_runtimes_agree_to_three_steps_of_the_output(card: FaceCard | VoiceCard) -> None:
@@ -88,7 +88,8 @@ def test_an_lstm_does_not_remember_the_input_before(runtime: str) -> None:
     card = Card(
         path=model.with_suffix(".card.json"), model=model, name="remembers", version="1", modality=Modality.VOICE,
         labels=LABELS, input_shape=(1, 4, 2), input_dtype="int8", output_shape=(1, 7), output_dtype="int8",
-        temperature=1.0, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), measured={}, training={},
+        heads=(Head("label", 1.0),), sha256=hashlib.sha256(content).hexdigest(), bytes=len(content),
+        measured={}, training={},
     )  # fmt: skip
     classifier = TfliteClassifier(card, runtime=runtime)
     alone = classifier.logits(np.zeros((4, 2), np.float32))
@@ -113,14 +114,25 @@ def test_an_input_of_another_shape_is_a_bug(face: FaceCard) -> None:
     [
         ({"input_shape": (1, 64, 64, 1)}, r"input is int8 \[1, 48, 48, 1\] in the model and int8 \[1, 64, 64, 1\] in"),
         ({"input_dtype": "float32"}, r"input is int8 .* and float32 .* in the card"),
-        ({"output_shape": (1, 8)}, r"output is int8 \[1, 7\] in the model and int8 \[1, 8\] in the card"),
+        ({"output_shape": (1, 8)}, r"output is int8 \[1, 14\] in the model and int8 \[1, 8\] in the card"),
         ({"output_dtype": "uint8"}, r"output is int8 .* and uint8 .* in the card"),
-        ({"labels": ("happy", "sad")}, r"output \[1, 7\] for 2 labels"),
+        ({"labels": ("happy", "sad")}, r"output \[1, 14\] for 2 × 2 labels"),
     ],
 )
 def test_a_card_and_a_tensor_that_disagree_are_both_named(face: FaceCard, change: dict, complaint: str) -> None:
     with pytest.raises(SetupError, match=f"face.tflite and face.card.json disagree: {complaint}"):
         TfliteClassifier(replace(face, **change))
+
+
+def test_each_head_answers_for_itself_and_the_first_one_by_default(face: FaceCard) -> None:
+    crop = np.random.default_rng(3).normal(0, 1, (48, 48, 1)).astype(np.float32)
+    votes, label = (TfliteClassifier(face, head=head.name).classify(crop) for head in face.heads)
+    assert TfliteClassifier(face).classify(crop) == votes != label
+
+
+def test_an_unknown_head_is_named(face: FaceCard) -> None:
+    with pytest.raises(SetupError, match=r"face\.card\.json: no head 'valence'; known here: votes, label"):
+        TfliteClassifier(face, head="valence")
 
 
 def with_content(face: FaceCard, folder: Path, content: bytes) -> FaceCard:

@@ -22,6 +22,16 @@ Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """Seven of a model's outputs, in the order of LABELS, that answer one question."""
+
+    name: str
+    """What was asked: "votes" (what ten people would vote), "label" (what one labeller wrote)."""
+    temperature: float
+    """Divides the logits; more than 0."""
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """What the program knows about a model without opening it."""
 
@@ -33,14 +43,14 @@ class Card:
     version: str
     modality: Modality
     labels: tuple[str, ...]
-    """LABELS, in the order of the outputs."""
+    """LABELS, in the order of the outputs of each head."""
     input_shape: tuple[int, ...]
     """Batch axis (1) first."""
     input_dtype: str
     output_shape: tuple[int, ...]
     output_dtype: str
-    temperature: float
-    """Divides the logits; more than 0."""
+    heads: tuple[Head, ...]
+    """In the order of the outputs; the first is what the speaker goes by."""
     sha256: str
     bytes: int
     measured: Facts
@@ -127,6 +137,8 @@ class _Page:
         """The value at a dotted key."""
         value: Any = self._content
         for part in key.split("."):
+            if isinstance(value, list) and part.isdigit():
+                value = dict(zip(map(str, range(len(value))), value, strict=True))
             if not isinstance(value, dict) or part not in value:
                 raise self.wrong(key, "missing")
             value = value[part]
@@ -161,9 +173,6 @@ def _shared(page: _Page, modality: Modality) -> dict[str, Any]:
     file = page.get("file", str)
     if Path(file).name != file:
         raise page.wrong("file", f"{file!r} is not a plain file name")
-    temperature = page.get("temperature", float)
-    if temperature <= 0:
-        raise page.wrong("temperature", f"{temperature} is not above 0")
     return {
         "path": page.path,
         "model": page.path.parent / file,
@@ -175,12 +184,24 @@ def _shared(page: _Page, modality: Modality) -> dict[str, Any]:
         "input_dtype": page.get("input.dtype", str),
         "output_shape": page.shape("output.shape"),
         "output_dtype": page.get("output.dtype", str),
-        "temperature": temperature,
+        "heads": _heads(page),
         "sha256": page.get("sha256", str).lower(),
         "bytes": page.get("bytes", int),
         "measured": page.get("measured", dict),
         "training": page.get("training", dict),
     }
+
+
+def _heads(page: _Page) -> tuple[Head, ...]:
+    """What the outputs answer: seven each."""
+    count = len(page.get("heads", list))
+    heads = [Head(page.get(f"heads.{n}.name", str), page.get(f"heads.{n}.temperature", float)) for n in range(count)]
+    for number, head in enumerate(heads):
+        if head.temperature <= 0:
+            raise page.wrong(f"heads.{number}.temperature", f"{head.temperature} is not above 0")
+    if not heads or len({head.name for head in heads}) < count:
+        raise page.wrong("heads", "at least one is needed, each with its own name")
+    return tuple(heads)
 
 
 def _expect(page: _Page, key: str, kind: type[Value], wanted: Value) -> None:

@@ -27,8 +27,11 @@ INT8 = np.iinfo(np.int8)
 class TfliteClassifier:
     """A classifier (ports.Classifier) from a card; keeps no state between calls. Use each from one thread only."""
 
-    def __init__(self, card: Card, threads: int = 1, runtime: str = "auto") -> None:
-        """Load the card's model; SetupError when the runtime is missing or model and card disagree."""
+    def __init__(self, card: Card, threads: int = 1, runtime: str = "auto", head: str = "") -> None:
+        """Load the card's model; SetupError when the runtime is missing or model and card disagree.
+
+        `head` names which of the model's answers is wanted; empty: the first.
+        """
         self.card = card
         self.runtime, interpreter = _find_interpreter(runtime)
         content = read_model(card)
@@ -37,15 +40,22 @@ class TfliteClassifier:
         entry, exit_ = _only(self._interpreter.get_input_details()), _only(self._interpreter.get_output_details())
         _agree(card, "input", entry, card.input_shape, card.input_dtype)
         _agree(card, "output", exit_, card.output_shape, card.output_dtype)
-        if card.output_shape != (1, len(card.labels)):
-            raise _disagreement(card, f"output {list(card.output_shape)} for {len(card.labels)} labels")
+        if card.output_shape != (1, len(card.heads) * len(card.labels)):
+            many = f"{len(card.heads)} × {len(card.labels)} labels"
+            raise _disagreement(card, f"output {list(card.output_shape)} for {many}")
+        names = [known.name for known in card.heads]
+        if head and head not in names:
+            raise SetupError(f"{card.path}: no head {head!r}; known here: {', '.join(names)}")
+        number = names.index(head) if head else 0
+        self._temperature = card.heads[number].temperature
+        self._outputs = slice(number * len(card.labels), (number + 1) * len(card.labels))
         self._entry_index, self._exit_index = entry["index"], exit_["index"]
         self._entry_scale, self._entry_zero = _quantisation(card, "input", entry)
         self._exit_scale, self._exit_zero = _quantisation(card, "output", exit_)
 
     def classify(self, model_input: NDArray[np.float32]) -> Posterior:
         """The calibrated posterior of one input of the card's shape without the batch axis."""
-        return calibrate(self.logits(model_input).tolist(), self.card.temperature)
+        return calibrate(self.logits(model_input).tolist(), self._temperature)
 
     def logits(self, model_input: NDArray[np.float32]) -> NDArray[np.float32]:
         """The raw logits, float32 [7]; values outside the tensor's range saturate."""
@@ -57,7 +67,7 @@ class TfliteClassifier:
         self._interpreter.reset_all_variables()
         self._interpreter.set_tensor(self._entry_index, quantised[np.newaxis])
         self._interpreter.invoke()
-        steps = self._interpreter.get_tensor(self._exit_index)[0].astype(np.float32)
+        steps = self._interpreter.get_tensor(self._exit_index)[0, self._outputs].astype(np.float32)
         return np.asarray((steps - self._exit_zero) * self._exit_scale, dtype=np.float32)
 
 

@@ -53,30 +53,35 @@ class Clip:
 
 
 def evaluate_face(models: Path, data: Path, runtime: str = "auto") -> Report:
-    """Accuracy and calibration on FER-2013's PrivateTest, and against the majority of the FER+ votes."""
+    """Accuracy and calibration on FER-2013's PrivateTest: of the label, and of what most people voted (FER+)."""
     archive = read_archive(data / "fer2013.npz")
     rows = np.flatnonzero(archive["split"] == PRIVATE_TEST)
     card = read_card(models, Modality.FACE)
-    classifier = TfliteClassifier(card, runtime=runtime)
     images = archive["images"][rows]
-    posteriors = _posteriors(images, lambda image: classifier.classify(normalise_crop(image)).values)
+    answers = {name: _asked(card, name, list(images), runtime) for name in ("votes", "label")}
     truth = archive["label"][rows].astype(np.int64)
     fresh = ~archive["dup_of_earlier_split"][rows].astype(bool)
-    private = score(posteriors, truth)
+    private = score(answers["label"], truth)
     votes = archive["ferplus_votes"][rows]
     clear = votes.argmax(axis=1)
     shared = np.isin(clear, VOTE_COLUMNS) & (votes.sum(axis=1) > 0)
     majority = np.array([VOTE_COLUMNS.index(column) for column in clear[shared]], dtype=np.int64)
-    ferplus = score(posteriors[shared], majority)
+    ferplus = score(answers["votes"][shared], majority)
     figures = {
         "fer2013_private": {
             **_plain(private),
-            "accuracy_without_duplicates": score(posteriors[fresh], truth[fresh]).accuracy,
+            "accuracy_without_duplicates": score(answers["label"][fresh], truth[fresh]).accuracy,
         },
         "ferplus": _plain(ferplus),
         "model": _model(card),
     }
     return Report(figures, _text(figures, private))
+
+
+def _asked(card: Card, head: str, images: Sequence[NDArray[np.uint8]], runtime: str) -> NDArray[np.float64]:
+    """Posteriors [N, 7] of one of the model's answers."""
+    classifier = TfliteClassifier(card, runtime=runtime, head=head)
+    return _posteriors(images, lambda image: classifier.classify(normalise_crop(image)).values, head)
 
 
 def evaluate_voice(models: Path, data: Path, runtime: str = "auto") -> Report:

@@ -407,7 +407,7 @@ def facts(
             "normalisation": "log-mel in dB, standardised per band by the training part, clipped to ±4",
         },
         "output": {"shape": [1, len(LABELS)], "dtype": "int8", "meaning": "logits"},
-        "temperature": round(temperature, 4),
+        "heads": [{"name": "label", "temperature": round(temperature, 4)}],
         "features": asdict(spec),
         "parameters": int(model.count_params()),
         "training": {
