@@ -3,7 +3,8 @@
     python -m device.lab.held_out --data DIR --out FOLDER [--each 10]
 
 Every scene shows one face of FER-2013's PrivateTest, enlarged on a plain wall, while a recording with the same label
-from the test part of TESS or RAVDESS is played. Faces and recordings are drawn by chance with a fixed seed, none twice.
+from the test part of TESS or RAVDESS is played. Faces and recordings are drawn by chance with a fixed seed, none twice, and
+only faces whose label most of the ten people of FER+ agree with: the others show one thing to some and another to others.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 
 from device.domain.labels import LABELS
-from device.lab.evaluate import PRIVATE_TEST, ravdess_test, read_archive, tess_test
+from device.lab.evaluate import PRIVATE_TEST, VOTE_COLUMNS, ravdess_test, read_archive, tess_test
 
 SEED = 11
 FACE_PIXELS = 200
@@ -50,7 +51,8 @@ def make_scenes(data: Path, out: Path, each: int) -> list[Path]:
     """Write `each` scenes per label into `out`; half the voices are TESS's, half RAVDESS's."""
     rng = np.random.default_rng(SEED)
     archive = read_archive(data / "fer2013.npz")
-    usable = (archive["split"] == PRIVATE_TEST) & ~archive["dup_of_earlier_split"].astype(bool)
+    agreed = archive["ferplus_votes"].argmax(axis=1) == np.array(VOTE_COLUMNS)[archive["label"]]
+    usable = (archive["split"] == PRIVATE_TEST) & ~archive["dup_of_earlier_split"].astype(bool) & agreed
     corpora = (tess_test(data), ravdess_test(data))
     out.mkdir(parents=True, exist_ok=True)
     scenes = []
