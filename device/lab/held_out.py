@@ -4,7 +4,7 @@
 
 Every scene shows one face of FER-2013's PrivateTest, enlarged on a plain wall, while a recording with the same label
 from the test part of TESS or RAVDESS is played. Faces and recordings are drawn by chance with a fixed seed, none twice,
-and only faces on whose label most of the ten people of FER+ agree: the others show one thing to some, another to others.
+and only faces on whose label most of the ten people of FER+ agree: others show one thing to some, another to others.
 """
 
 from __future__ import annotations
