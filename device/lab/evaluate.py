@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from device.adapters.tflite import TfliteClassifier
 from device.domain.labels import LABELS
 from device.domain.reading import Modality
 from device.errors import SetupError
-from device.lab.metrics import Scores, confusion_text, score
+from device.lab.metrics import Scores, agreement, confusion_text, score
 from device.ports import SAMPLE_RATE_HZ, Waveform
 from device.sensing.crop import normalise_crop
 from device.sensing.logmel import voice_input
@@ -66,13 +66,15 @@ def evaluate_face(models: Path, data: Path, runtime: str = "auto") -> Report:
     clear = votes.argmax(axis=1)
     shared = np.isin(clear, VOTE_COLUMNS) & (votes.sum(axis=1) > 0)
     majority = np.array([VOTE_COLUMNS.index(column) for column in clear[shared]], dtype=np.int64)
+    counts = votes[shared][:, VOTE_COLUMNS].astype(np.float64)
+    shares = counts / counts.sum(axis=1, keepdims=True)
     ferplus = score(answers["votes"][shared], majority)
     figures = {
         "fer2013_private": {
             **_plain(private),
             "accuracy_without_duplicates": score(answers["label"][fresh], truth[fresh]).accuracy,
         },
-        "ferplus": _plain(ferplus),
+        "ferplus": {**_plain(ferplus), "votes": asdict(agreement(answers["votes"][shared], shares))},
         "model": _model(card),
     }
     return Report(figures, _text(figures, private))

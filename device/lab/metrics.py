@@ -45,6 +45,28 @@ def score(posteriors: NDArray[np.float64], truth: NDArray[np.int64]) -> Scores:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How posteriors agree with what several people voted."""
+
+    ece: float
+    """Expected gap between the probability of the guess and the share of people who voted for it, 15 equal bins."""
+    nll: float
+    """Mean cross-entropy to the shares, nats."""
+    brier: float
+    """Mean squared distance to the shares, 0 … 2 (Brier 1950)."""
+
+
+def agreement(posteriors: NDArray[np.float64], shares: NDArray[np.float64]) -> Agreement:
+    """Of `posteriors` [n, 7] with the `shares` [n, 7] of the votes, each row summing to 1."""
+    voted = shares[np.arange(len(shares)), posteriors.argmax(axis=1)]
+    return Agreement(
+        ece=_calibration_error(posteriors.max(axis=1), voted),
+        nll=float(-(shares * np.log(np.maximum(posteriors, LEAST_PROBABILITY))).sum(axis=1).mean()),
+        brier=float(((posteriors - shares) ** 2).sum(axis=1).mean()),
+    )
+
+
 def confusion_text(scores: Scores) -> str:
     """The confusion matrix as a table: rows are true, columns guessed, in percent of the row."""
     lines = ["true \\ guessed  " + "".join(f"{label:>9}" for label in LABELS)]
@@ -63,7 +85,7 @@ def _macro_f1(confusion: NDArray[np.int_]) -> float:
     return float(np.mean(2 * hits[present] / sums[present]))
 
 
-def _calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+def _calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_] | NDArray[np.float64]) -> float:
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = [
         np.mean(bins == index) * abs(right[bins == index].mean() - confidence[bins == index].mean())

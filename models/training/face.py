@@ -30,7 +30,7 @@ import tensorflow as tf
 
 from device.sensing.crop import CROP_PIXELS, normalise_crop
 from models.training.card_writer import write_card
-from models.training.measuring import calibration_error, fit_temperature, int8_logits
+from models.training.measuring import calibration_error, fit_temperature, fit_temperature_to_shares, int8_logits
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 VOTE_COLUMNS = (4, 5, 6, 1, 3, 2, 0)
@@ -471,7 +471,7 @@ def export(parts: Parts, average: tf.keras.Model, phases: Sequence[Phase], priva
     logits = int8_logits(MODEL, tensors(parts.public.images))
     clear = parts.public.majority >= 0
     temperatures = {
-        "votes": fit_temperature(logits[clear][:, VOTES], parts.public.majority[clear]),
+        "votes": fit_temperature_to_shares(logits[clear][:, VOTES], parts.public.votes[clear]),
         "label": fit_temperature(logits[:, LABEL], parts.public.label),
     }
     measured = measure(parts.public, "public", average, temperatures, logits)

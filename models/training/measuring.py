@@ -42,6 +42,13 @@ def fit_temperature(logits: np.ndarray, label: np.ndarray, weight: np.ndarray | 
     return float(candidates[int(np.argmin(costs))])
 
 
+def fit_temperature_to_shares(logits: np.ndarray, shares: np.ndarray) -> float:
+    """The temperature with the least cross-entropy to `shares` [N, 7] of several people's votes."""
+    candidates = np.exp(np.linspace(np.log(0.2), np.log(8), 400))
+    costs = [-(shares * np.log(posterior(logits, value) + 1e-9)).sum() for value in candidates]
+    return float(candidates[int(np.argmin(costs))])
+
+
 def calibration_error(logits: np.ndarray, label: np.ndarray, temperature: float) -> float:
     """Expected calibration error, as `moodify evaluate` counts it."""
     return score(posterior(logits, temperature), label).ece
