@@ -87,7 +87,7 @@ class Shelf:
         last = nearest_first[np.searchsorted(crowd, count)]
         cells = np.flatnonzero(reach <= reach[last] + DIAGONAL)
         rows: Rows = np.concatenate([order[starts[cell] : starts[cell + 1]] for cell in cells]).astype(np.intp)
-        step = len(rows) // (MOST_AT_ONCE * count) + 1
+        step = -(-len(rows) // (MOST_AT_ONCE * count))
         return rows[draw % step :: step]
 
     def affect(self, row: int) -> Affect:
