@@ -51,6 +51,8 @@ def snapshot_json(snapshot: Snapshot) -> Json:
         "confidence": _rounded(snapshot.confidence, 3),
         "posterior": {label: _rounded(p, 3) for label, p in zip(LABELS, snapshot.posterior.values, strict=True)},
         "affect": {"valence": _rounded(snapshot.affect.valence, 3), "arousal": _rounded(snapshot.affect.arousal, 3)},
+        "people": snapshot.people,
+        "disagreement": _rounded(snapshot.disagreement, 2),
         "reason": snapshot.reason,
         "since_seconds": _rounded(snapshot.since_seconds, 1),
         "senses": {sense.modality.value: _sense_json(sense) for sense in snapshot.senses},

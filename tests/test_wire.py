@@ -69,6 +69,8 @@ SNAPSHOT = Snapshot(
     broker_detail="127.0.0.1:1883: refused",
     track_count=24,
     catalogue_detail="",
+    people=2,
+    disagreement=0.456,
 )
 
 
@@ -90,6 +92,8 @@ def test_a_snapshot_keeps_its_documented_keys():
             "neutral": 0.077,
         },
         "affect": {"valence": 0.8, "arousal": 0.5},
+        "people": 2,
+        "disagreement": 0.46,
         "reason": "face happy 0.71, voice ignored: own music",
         "since_seconds": 3.1,
         "senses": {

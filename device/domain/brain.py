@@ -94,6 +94,8 @@ class State:
     voice: SenseStatus = SenseStatus(Modality.VOICE)
     fused: Fused | None = None
     mood: Mood = field(default_factory=Mood)
+    people: int = 0
+    """How many faces are in view."""
     override: Override | None = None
     spell: LowSpell = field(default_factory=LowSpell)
     unix_offset: float | None = None
@@ -331,7 +333,14 @@ def _feel(state: State, settings: BrainSettings) -> State:
     spell = endure(state.spell, low, programme.goal, playing, now, settings.rules.goal)
     offered = spell.offers(settings.rules.goal)
     mood = step(state.mood, fused, now, settings.mood)
-    return replace(state, fused=fused, mood=mood, override=override, programme=programme, spell=spell, offered=offered)
+    people = _people(state.face.reading, now, settings.fusion)
+    state = replace(state, fused=fused, mood=mood, people=people)
+    return replace(state, override=override, programme=programme, spell=spell, offered=offered)
+
+
+def _people(face: Reading | None, now: float, settings: FusionSettings) -> int:
+    """How many were seen lately, however badly."""
+    return len(face.people) if face and now - face.at_seconds <= settings.expiry_seconds else 0
 
 
 def _sense(state: State, modality: Modality) -> SenseStatus:

@@ -35,6 +35,8 @@ class Share:
     """Quality × (1 − normalised entropy) × age; 0 … 1."""
     ignored: str = ""
     """Why it was not used; empty when it was."""
+    people: tuple[str, ...] = ()
+    """What each of several people looks like, who counts most first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Fused:
     support: float
     """Evidence behind it: the sum of the weights used, at most 1."""
     shares: tuple[Share, ...]
+    disagreement: float = 0.0
+    """How much the people seen differ, 0 … 1."""
 
 
 def weight_of(reading: Reading, now_seconds: float, settings: FusionSettings) -> float:
@@ -71,21 +75,28 @@ def fuse(readings: Sequence[Reading], now_seconds: float, settings: FusionSettin
         )
         for i in range(len(LABELS))
     )
-    return Fused(pooled, min(1.0, sum(weight for _, weight in used)), shares)
+    differ = max(r.disagreement for r, s in zip(readings, shares, strict=True) if not s.ignored)
+    return Fused(pooled, min(1.0, sum(weight for _, weight in used)), shares, differ)
 
 
 def explain(shares: Sequence[Share]) -> str:
     """The reason in a person's words: "face happy 0.71, voice ignored: own music"."""
-    return ", ".join(
-        f"{share.modality.value} ignored: {share.ignored}"
-        if share.ignored
-        else f"{share.modality.value} {share.label} {share.probability:.2f}"
-        for share in shares
-    )
+    return ", ".join(_words(share) for share in shares)
+
+
+def _words(share: Share) -> str:
+    name = share.modality.value
+    if share.ignored:
+        return f"{name} ignored: {share.ignored}"
+    if len(set(share.people)) > 1:
+        return f"{name}s differ: {', '.join(share.people)}"
+    several = f" ({len(share.people)} people)" if share.people else ""
+    return f"{name} {share.label} {share.probability:.2f}{several}"
 
 
 def _share(reading: Reading, now_seconds: float, settings: FusionSettings) -> Share:
     weight = weight_of(reading, now_seconds, settings)
     expired = now_seconds - reading.at_seconds > settings.expiry_seconds
     ignored = "too old" if expired else reading.note or "not sure" if weight < settings.smallest_weight else ""
-    return Share(reading.modality, reading.posterior.label, reading.posterior.top, weight, ignored)
+    people = tuple(person.posterior.label for person in reading.people) if len(reading.people) > 1 else ()
+    return Share(reading.modality, reading.posterior.label, reading.posterior.top, weight, ignored, people)

@@ -35,6 +35,8 @@ def picture(state: State, sequence: int) -> Snapshot:
         broker_detail=state.broker_detail,
         track_count=state.track_count,
         catalogue_detail=state.catalogue_detail,
+        people=state.people,
+        disagreement=state.mood.disagreement,
         goal=state.programme.goal,
         offer=Goal.LIFT if state.offered else None,
         quiet=state.programme.quiet,
@@ -44,7 +46,7 @@ def picture(state: State, sequence: int) -> Snapshot:
 def _confidence(state: State) -> float:
     if state.override:
         return 1.0
-    if state.mood.label == UNKNOWN:
+    if state.mood.label not in LABELS:
         return 0.0
     return state.mood.smoothed.values[LABELS.index(state.mood.label)]
 

@@ -61,7 +61,12 @@ class Recognised:
     def wanted(self) -> dict[str, str]:
         """The labels that were expected, under the same names; empty where nothing was."""
         asked = self.expected
-        return {"face": asked.face, "voice": asked.voice, "fused": asked.mood, "mood": asked.mood}
+        return {
+            "face": asked.face,
+            "voice": asked.voice,
+            "fused": asked.mood if asked.mood in LABELS else "",
+            "mood": asked.mood,
+        }
 
     def take_in(self, event: Event, state: State) -> None:
         """Count an event in that happened within the span."""
