@@ -112,6 +112,18 @@ def test_the_page_follows_the_speaker_without_being_asked(page, controls):
         expect(page.locator("body")).to_have_attribute("data-mood", mood)
 
 
+def test_several_people_and_what_they_make_of_the_mood_are_told(page, controls):
+    controls.push(a_snapshot("happy", people=3))
+    expect(page.locator("#facts")).to_have_text("56 % sure · 3 people · for 4 min")
+    expect(page.locator("#sense-face-state")).to_have_text("On, sees 3 people, together happy 0.71")
+    controls.push(a_snapshot("mixed", people=2, disagreement=0.6, reason="faces differ: happy, sad"))
+    expect(page.locator("#mood")).to_have_text("Mixed")
+    expect(page.locator("body")).to_have_attribute("data-mood", "mixed")
+    expect(page.locator("#facts")).to_have_text("2 people · for 4 min")
+    expect(page.locator("#reason")).to_have_text("faces differ: happy, sad")
+    expect(page.locator(".bars .top-one")).to_have_count(0)
+
+
 def test_a_goal_is_set_and_shown(page, controls):
     expect(page.get_by_label("Match")).to_be_checked()
     page.get_by_text("Lift", exact=True).click()

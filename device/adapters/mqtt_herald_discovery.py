@@ -107,6 +107,14 @@ def _components(topics: Topics) -> dict[str, Json]:
             "state_topic": topics.state,
             "value_template": "{{ (value_json.confidence * 100) | round | int }}",
         },
+        "people": {
+            "platform": "sensor",
+            "name": "People",
+            "icon": "mdi:account-multiple-outline",
+            "state_class": "measurement",
+            "state_topic": topics.state,
+            "value_template": "{{ value_json.people }}",
+        },
         "song": {
             "platform": "sensor",
             "name": "Song",

@@ -59,14 +59,12 @@ class Track:
 
 def follow(tracks: Sequence[Track], sightings: Sequence[Sighting], at_seconds: float) -> tuple[Track, ...]:
     """The tracks after a look: continued, begun, and without those whose face has been gone for too long."""
+    tracks = [track for track in tracks if at_seconds - track.seen_seconds <= LINGER_SECONDS]
     pairs = _pairs(tracks, sightings, at_seconds)
     continued = tuple(_continued(tracks[t], sightings[s], at_seconds) for s, t in pairs.items())
     fresh = tuple(_begun(one, at_seconds) for s, one in enumerate(sightings) if s not in pairs)
-    unseen = (track for t, track in enumerate(tracks) if t not in pairs.values())
-    lingering = tuple(
-        track for track in unseen if track.looks > 1 and at_seconds - track.seen_seconds <= LINGER_SECONDS
-    )
-    return (*continued, *fresh, *lingering)
+    unseen = tuple(track for t, track in enumerate(tracks) if t not in pairs.values() and track.looks > 1)
+    return (*continued, *fresh, *unseen)
 
 
 def reading_of(tracks: Sequence[Track], at_seconds: float) -> Reading:
@@ -93,7 +91,7 @@ def reading_with(reading: Reading, people: tuple[Person, ...]) -> Reading:
 
 
 def disagreement(people: Sequence[Person]) -> float:
-    """How much those who count differ, 0 all alike … 1: the generalised Jensen-Shannon divergence in bits (Lin 1991)."""
+    """How much those who count differ, 0 all alike … 1: their Jensen-Shannon divergence in bits (Lin 1991)."""
     total = sum(person.weight for person in people)
     heard = [person for person in people if person.weight >= LEAST_SHARE * total]
     if len(heard) < 2:
@@ -125,9 +123,6 @@ def _gap(before: Sighting, after: Sighting) -> float:
 
 
 def _reach(elapsed_seconds: float) -> float:
-    """0 and less after the track's end."""
-    if elapsed_seconds > LINGER_SECONDS:
-        return 0.0
     return min(FARTHEST_REACH, REACH + REACH_PER_SECOND * elapsed_seconds)
 
 

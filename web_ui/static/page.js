@@ -129,7 +129,7 @@ function drawSense(modality, { state, detail, label, probability, weight }, peop
   const verb = modality === "face" ? "sees" : "hears";
   const nobody = modality === "face" ? "On, sees nobody" : "On, hears nobody";
   const look = weight > 0 && label !== "unknown" ? `${label} ${probability.toFixed(2)}` : "";
-  const said = people > 1 ? `On, ${verb} ${joined(`${people} people`, look && `together ${look}`)}` : look ? `On, ${verb} ${look}` : nobody;
+  const said = people > 1 ? `On, ${verb} ${`${people} people${look && `, together ${look}`}`}` : look ? `On, ${verb} ${look}` : nobody;
   const words = { on: said, off: "Off", starting: "Starting …", lost: "Not there, tried again" }[state];
   put($(`sense-${modality}-state`), detail ? `${words}: ${detail}` : words);
 }
