@@ -213,6 +213,7 @@ def _essence(snapshot: Snapshot) -> Snapshot:
         affect=None,  # type: ignore[arg-type]
         reason="",
         disagreement=0.0,
+        neutral=replace(snapshot.neutral, seconds_left=None if snapshot.neutral.seconds_left is None else 0.0),
         since_seconds=0.0,
         override=replace(override, ends_in_seconds=0.0) if override else None,
         senses=tuple(replace(sense, probability=0.0, weight=0.0, label="") for sense in snapshot.senses),

@@ -30,7 +30,7 @@ from device.domain.goal import Goal
 from device.domain.labels import LABELS, Affect
 from device.domain.player import PlayState
 from device.domain.reading import Modality, Posterior
-from device.domain.snapshot import OverrideView, PlayerView, SenseView, Snapshot
+from device.domain.snapshot import NeutralView, OverrideView, PlayerView, SenseView, Snapshot
 from device.wire import COMMANDS, LONGEST_PAYLOAD_BYTES, json_text, parse_command, parse_json, snapshot_json
 
 PLAYER = PlayerView(
@@ -71,6 +71,7 @@ SNAPSHOT = Snapshot(
     catalogue_detail="",
     people=2,
     disagreement=0.456,
+    neutral=NeutralView(True, 12.34),
 )
 
 
@@ -126,6 +127,7 @@ def test_a_snapshot_keeps_its_documented_keys():
         "goal": "match",
         "offer": None,
         "quiet": False,
+        "neutral": {"learned": True, "seconds_left": 12.3, "detail": ""},
     }
 
 

@@ -143,6 +143,8 @@ def _components(topics: Topics) -> dict[str, Json]:
             "command_template": '{"goal": "{{ value }}"}',
         },
         "not_now": _button(topics, "not-now", "Not in this mood", "mdi:music-off"),
+        "learn_neutral": _button(topics, "learn-neutral", "Learn our neutral face", "mdi:emoticon-neutral-outline"),
+        "forget_neutral": _button(topics, "forget-neutral", "Forget our neutral face", "mdi:eraser"),
         "next": _button(topics, "next", "Next song", "mdi:skip-next"),
         "play": _button(topics, "play", "Play", "mdi:play"),
         "pause": _button(topics, "pause", "Pause", "mdi:pause"),

@@ -22,7 +22,7 @@ class MoodSettings:
     """By how much a candidate's probability must exceed that of the mood it replaces."""
     smallest_top: float = field(default=0.38, metadata={"range": (0.15, 1.0)})
     """Below this probability of the best label the answer is `unknown`."""
-    mixed_above: float = field(default=0.3, metadata={"range": (0.05, 1.0)})
+    mixed_above: float = field(default=0.4, metadata={"range": (0.05, 1.0)})
     """When the people seen differ more than this, the answer is `mixed`; by the margin less, and it no longer is."""
 
 

@@ -20,6 +20,17 @@ class OverrideView:
 
 
 @dataclass(frozen=True, slots=True)
+class NeutralView:
+    """Whether the home's neutral face is known, and how learning it goes."""
+
+    learned: bool = False
+    seconds_left: float | None = None
+    """Of looking; None while it does not look."""
+    detail: str = ""
+    """Why the last try came to nothing; empty when it did not."""
+
+
+@dataclass(frozen=True, slots=True)
 class SenseView:
     """How a sense is doing and what it last said."""
 
@@ -92,5 +103,6 @@ class Snapshot:
     """How many faces are in view, at most five."""
     disagreement: float = 0.0
     """How much they differ, smoothed: 0 not at all … 1."""
+    neutral: NeutralView = NeutralView()
     quiet: bool = False
     """These are quiet hours."""

@@ -60,6 +60,7 @@ function draw(snapshot) {
   drawSense("face", snapshot.senses.face, snapshot.people);
   drawSense("voice", snapshot.senses.voice);
   drawGoal(snapshot);
+  drawNeutral(snapshot);
   drawTroubles(snapshot);
   tick();
 }
@@ -153,6 +154,21 @@ function drawGoal({ goal, offer, quiet }) {
   for (const choice of document.querySelectorAll("[name=goal]")) choice.checked = choice.value === goal;
   put($("goal-words"), joined(GOAL_WORDS[goal], quiet && "quiet hours"));
   $("offer").hidden = !offer;
+}
+
+// ---- the neutral face ----
+
+function drawNeutral({ neutral: { learned, seconds_left: left, detail }, senses }) {
+  const looking = left !== null;
+  const known = learned ? "It knows how your faces look at rest." : "Does it take you for sad or angry when you are not? Show it your neutral face.";
+  put($("neutral-words"), looking ? "Look at the camera, face at rest …" : detail ? `Not learned: ${detail}.` : known);
+  $("neutral-progress").hidden = !looking;
+  $("neutral-progress").value = looking ? $("neutral-progress").max - left : 0;
+  $("neutral-learn").hidden = looking;
+  $("neutral-learn").disabled = senses.face.state !== "on";
+  put($("neutral-learn"), learned ? "Learn it anew" : "This is our neutral face");
+  $("neutral-forget").hidden = !learned && !looking;
+  put($("neutral-forget"), looking ? "Stop" : "Forget it");
 }
 
 // ---- the library, asked for now and then ----
@@ -338,6 +354,11 @@ function listen() {
   }
   onClick("offer-take", () => ask("goal", { goal: "lift" }));
   onClick("offer-leave", () => ask("turn-down-offer"));
+  onClick("neutral-learn", () => ask("learn-neutral"));
+  onClick("neutral-forget", () => {
+    if (shown?.neutral.seconds_left !== null) return ask("forget-neutral");
+    if (confirm("Forget your neutral face?")) ask("forget-neutral", {}, "Forgotten.");
+  });
   onClick("forget", () => {
     if (confirm("Forget everything that was learned from skips, likes and songs heard out?")) {
       ask("forget-taste", {}, "Forgotten.");
