@@ -61,7 +61,7 @@ GRAIN = Ramp(0.22, 0.10)
 """Standard deviation of the noise over that of the grey levels."""
 SHARP = Ramp(1.7, 2.1)
 """How much stronger fine detail is than coarse detail, in the direction in which it is least (motion blurs one)."""
-BALANCE = Ramp(0.32, 0.5)
+BALANCE = Ramp(0.25, 0.42)
 """Detail in the emptier half of the face (left or right, upper or lower) over that in the other half."""
 TURNED = Ramp(1.0, 0.4)
 """Way of the nose tip from the middle of the eyes, along the line of the eyes, in eye distances."""
