@@ -97,9 +97,10 @@ def half_hidden(cover: object, rows: slice = slice(None), columns: slice = slice
 
 
 def in_half_shade(light: float) -> np.ndarray:
-    """Lit from one side: the light falls to this share across BOX."""
-    across = np.interp(np.arange(FRAME_SHAPE[1]), (250, 370), (1.0, light))
-    return levels(texture() * across)
+    """Lit from one side: the other half of BOX has this share of the light."""
+    grey = texture().astype(float)
+    grey[:, 310:] *= light
+    return levels(grey)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_a_poor_face_says_what_is_worst(grey: np.ndarray, box: FaceBox, note: st
         levels(texture() * 0.25),
         levels(128 + (texture() - 128.0) * 0.25),
         levels(texture() * 0.25 + 180),
-        in_half_shade(0.25),
+        in_half_shade(0.15),
         levels(texture() + grain(3)),
     ],
     ids=["dark skin or little light", "soft light", "bright", "light from one side", "some grain"],
@@ -150,6 +151,11 @@ def test_quality_falls_as_grain_blur_and_cover_grow() -> None:
         qualities = [quality_of(grey, BOX)[0] for grey in worse]
         assert qualities == sorted(qualities, reverse=True)
         assert qualities[0] > 0.9 and qualities[-1] < 0.1
+
+
+def test_grain_does_not_pass_for_sharpness() -> None:
+    quality, note = quality_of(levels(cv2.GaussianBlur(texture(), (0, 0), 5) + grain(8)), BOX)
+    assert quality < 0.12 and note == "blurred"
 
 
 def test_quality_grows_with_the_face_and_falls_with_turning() -> None:
