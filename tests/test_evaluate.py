@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -141,9 +142,12 @@ def test_right_wrong_and_unknown_are_all_there_is(faces) -> None:
 
 def test_a_face_counts_as_found_where_the_finder_sees_it(faces) -> None:
     _, box = shown(faces["happy"], CLEAN.side_pixels, GEOMETRY)
-    face = [faces["happy"]], ["happy"], AlwaysSure("happy"), GEOMETRY
-    assert degraded(*face, FakeFaceFinder(box))["lower half covered"].found == 1
-    assert degraded(*face, FakeFaceFinder())["lower half covered"].found == 0
+    face = [faces["happy"]], ["sad"], AlwaysSure("happy"), GEOMETRY
+    seen = degraded(*face, FakeFaceFinder(box))
+    assert (seen["shown well"].found, seen["shown well"].found_and_wrong) == (1, 1)
+    assert (seen["lower half covered"].found, seen["lower half covered"].found_and_wrong) == (1, 0)
+    for finder in (FakeFaceFinder(), FakeFaceFinder(replace(box, x=0.0))):
+        assert degraded(*face, finder)["shown well"].found == 0
 
 
 def test_an_answer_names_the_guess_it_did_not_give(faces) -> None:

@@ -73,7 +73,9 @@ class Outcome:
     quality: float
     """Median."""
     found: float
-    """Share that the face finder still finds, of those that it finds when they are shown well."""
+    """Share that the face finder still finds, of those that it finds when they are shown well …"""
+    found_and_wrong: float
+    """… and share of them that get a wrong answer all the way, at the place that it gives."""
 
 
 def blurred(width: float, face: Grey, _: Chance) -> Grey:
@@ -130,10 +132,11 @@ def degraded(
 ) -> dict[str, Outcome]:
     """What becomes of `faces`, each uint8 [48, 48], whose true label is known, under every degradation.
 
-    The face's place is given, as if the finder had found it, so that the answers do not depend on it.
+    The face's place is given, as if the finder had found it; what the finder makes of it is told apart.
     """
-    found = [_found(finder, face, CLEAN, geometry) for face in faces]
-    return {kind.name: _outcome(kind, faces, labels, classifier, geometry, finder, found) for kind in DEGRADATIONS}
+    known = list(zip(faces, labels, strict=True))
+    findable = [_found(finder, *shown(face, CLEAN.side_pixels, geometry)) is not None for face in faces]
+    return {kind.name: _outcome(kind, known, findable, classifier, geometry, finder) for kind in DEGRADATIONS}
 
 
 def shown(face: Grey, side_pixels: int, geometry: CropGeometry) -> tuple[Grey, FaceBox]:
@@ -170,37 +173,57 @@ def label_of(reading: Reading) -> str:
 
 def _outcome(
     kind: Degradation,
-    faces: Sequence[Grey],
-    labels: Sequence[str],
+    known: Sequence[tuple[Grey, str]],
+    findable: Sequence[bool],
     classifier: Classifier,
     geometry: CropGeometry,
     finder: FaceFinder,
-    findable: Sequence[bool],
 ) -> Outcome:
     chance = np.random.default_rng(SEED)
-    spoilt = [kind.spoil(face, chance) for face in faces]
-    answers = [answer_to(*shown(face, kind.side_pixels, geometry), classifier, geometry) for face in spoilt]
-    still = [_found(finder, face, kind, geometry) for face, could in zip(spoilt, findable, strict=True) if could]
-    unknown = [answer.label == UNKNOWN for answer in answers]
-    right = [answer.label == label for answer, label in zip(answers, labels, strict=True)]
+    views = [shown(kind.spoil(face, chance), kind.side_pixels, geometry) for face, _ in known]
+    answers = [answer_to(frame, box, classifier, geometry) for frame, box in views]
+    pairs = [(answer, label) for answer, (_, label) in zip(answers, known, strict=True)]
+    unknown = [answer.label == UNKNOWN for answer, _ in pairs]
+    right = [answer.label == label for answer, label in pairs]
+    found, found_and_wrong = _all_the_way(
+        [(view, label) for view, (_, label), could in zip(views, known, findable, strict=True) if could],
+        classifier, geometry, finder,
+    )  # fmt: skip
     return Outcome(
-        count=len(faces),
+        count=len(known),
         right=float(np.mean(right)),
         wrong=float(1 - np.mean(right) - np.mean(unknown)),
         unknown=float(np.mean(unknown)),
-        wrong_without_quality=float(np.mean([a.guess != label for a, label in zip(answers, labels, strict=True)])),
+        wrong_without_quality=float(np.mean([answer.guess != label for answer, label in pairs])),
         quality=float(np.median([answer.quality for answer in answers])),
-        found=float(np.mean(still)) if still else 0.0,
+        found=found,
+        found_and_wrong=found_and_wrong,
     )
 
 
-def _found(finder: FaceFinder, face: Grey, kind: Degradation, geometry: CropGeometry) -> bool:
-    """Whether a face is found whose middle lies in the one that is shown."""
-    frame, box = shown(face, kind.side_pixels, geometry)
-    return any(
-        abs(found.x + found.width / 2 - box.x - box.width / 2) < box.width / 2
-        and abs(found.y + found.height / 2 - box.y - box.height / 2) < box.height / 2
-        for found in finder.find(np.repeat(frame[:, :, np.newaxis], 3, axis=2))
+def _all_the_way(
+    known: Sequence[tuple[tuple[Grey, FaceBox], str]],
+    classifier: Classifier,
+    geometry: CropGeometry,
+    finder: FaceFinder,
+) -> tuple[float, float]:
+    """Shares of `known`: what the finder finds, and what it finds and then gets a wrong answer."""
+    boxes = [(frame, _found(finder, frame, place), label) for (frame, place), label in known]
+    found = [(answer_to(frame, box, classifier, geometry), label) for frame, box, label in boxes if box]
+    wrong = sum(answer.label not in (UNKNOWN, label) for answer, label in found)
+    return len(found) / max(1, len(known)), wrong / max(1, len(known))
+
+
+def _found(finder: FaceFinder, frame: Grey, place: FaceBox) -> FaceBox | None:
+    """The face whose middle lies in the one that is shown."""
+    return next(
+        (
+            box
+            for box in finder.find(np.repeat(frame[:, :, np.newaxis], 3, axis=2))
+            if abs(box.x + box.width / 2 - place.x - place.width / 2) < place.width / 2
+            and abs(box.y + box.height / 2 - place.y - place.height / 2) < place.height / 2
+        ),
+        None,
     )
 
 
