@@ -36,7 +36,7 @@ from device.domain.events import Event, Perceived
 from device.domain.reading import Modality
 from device.errors import SetupError
 from device.ports import SAMPLE_RATE_HZ, Frame, Image
-from device.senses import build_eyes
+from device.senses import build_lookout
 from device.sensing.crop import normalise_crop
 from device.sensing.eyes import Eyes
 from device.sensing.logmel import voice_input
@@ -122,7 +122,7 @@ class _Doorway:
 
 
 def _appearing(config: Config, repeats: int) -> list[float]:
-    """Milliseconds from a face's appearing before the camera to its Reading, at the configured frame rate."""
+    """Milliseconds from a face's appearing before the camera to its Reading, at the configured pace."""
     rgb = photograph()
     doorway = _Doorway(rgb, np.full_like(rgb, 128))
     taken: list[float] = []
@@ -135,14 +135,15 @@ def _appearing(config: Config, repeats: int) -> list[float]:
             if len(taken) >= WARM_UP + repeats:
                 enough.set()
 
+    lookout = build_lookout(config)
     sense = SenseLoop(
         Modality.FACE,
         lambda: doorway,
-        build_eyes(config).look,
+        lookout.watch,
         post,
         time.monotonic,
         lambda: None,
-        interval_seconds=1.0 / config.camera.rate_hz,
+        wait_seconds=lookout.wait_seconds,
     )
     sense.start()
     enough.wait(READY_SECONDS + 2.0 * repeats)
