@@ -543,21 +543,6 @@ class Catalogue:
         rows = self._file.rows("SELECT * FROM tally WHERE uri = ?", uri)
         return _tally_of(rows[0]) if rows else PlayTally()
 
-    def merge_tally(self, uri: str, other: PlayTally) -> PlayTally:
-        """Take in what a player counted: the larger of both sides; its judgement only where there is none here."""
-        with self._file.writing() as db:
-            ours = _tally(db, uri)
-            merged = PlayTally(
-                max(ours.play_count, other.play_count),
-                max(ours.skip_count, other.skip_count),
-                max(ours.last_played_unix, other.last_played_unix),
-                max(ours.last_skipped_unix, other.last_skipped_unix),
-                other.like if ours.like == UNJUDGED else ours.like,
-            )
-            if merged != ours:
-                _write_tally(db, uri, merged)
-        return merged
-
     def add_outcome(self, outcome: SongOutcome) -> None:
         """Write down what became of a song."""
         affect, aimed = outcome.affect, outcome.aimed
