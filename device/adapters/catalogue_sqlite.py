@@ -265,6 +265,10 @@ class Catalogue:
         """Another number whenever another process (a scan, the analysis) has written."""
         return self._file.version()
 
+    def state(self) -> tuple[int, int]:
+        """Another pair whenever anybody has written: what was counted may be counted anew."""
+        return self._file.state()
+
     def counts(self) -> Counts:
         """How many tracks there are, and what is known of them."""
         by_said = self._file.rows(f"SELECT said, COUNT(*) AS count FROM track WHERE {LIVE} GROUP BY said")
