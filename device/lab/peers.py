@@ -18,14 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from device.adapters.tflite import TfliteClassifier
-from device.config import Config
 from device.demo.portrait import photograph
 from device.domain.labels import LABELS
 from device.errors import EXIT_SETUP, SetupError
 from device.lab.evaluate import PRIVATE_TEST, VOTE_COLUMNS, read_archive
-from device.lab.peer_gauge import gauge
-from device.ports import Frame, Image
+from device.ports import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER = Path(__file__).with_name("peer_fer.py")
@@ -52,7 +49,7 @@ def compare(data: Path, peers_python: Path) -> dict[str, Told]:
             cv2.imwrite(str(folder / f"{number:03}.png"), frame[:, :, ::-1])
         np.save(folder / "faces.npy", archive["images"][private])
         told = {
-            OURS: _ask([sys.executable, "-m", "device.lab.peers", "--measure", str(folder)]),
+            OURS: _ask([sys.executable, "-m", "device.lab.peer_ours", str(folder)]),
             "fer, Haar cascade": _ask([str(peers_python), str(PEER), "haar", str(folder)]),
             "fer, MTCNN": _ask([str(peers_python), str(PEER), "mtcnn", str(folder)]),
         }
@@ -81,18 +78,12 @@ def table(told: dict[str, Told]) -> str:
 
 
 def main() -> None:
-    """Compare, or measure ours in this process."""
+    """Compare and print."""
     parser = argparse.ArgumentParser(prog="scripts/peers", description="Compare the eyes with the package fer.")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with the data sets")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with the data sets")
     parser.add_argument("--peers", type=Path, default=PEERS_PYTHON, metavar="FILE", help="Python of the peers")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.measure:
-        print(json.dumps(_ours(options.measure)))
-        return
-    if not options.data:
-        parser.error("--data DIR is needed")
     try:
         told = compare(options.data, options.peers)
     except SetupError as error:
@@ -124,31 +115,6 @@ def _shown(room: Image, face: Image, rng: np.random.Generator) -> Image:
     large = cv2.resize(face, (FACE_PIXELS, FACE_PIXELS), interpolation=cv2.INTER_CUBIC)
     frame[top : top + FACE_PIXELS, left : left + FACE_PIXELS] = large[:, :, np.newaxis]
     return frame
-
-
-def _ours(folder: Path) -> Told:
-    """What the eyes make of the frames, and the face model of the bare faces."""
-    from device.adapters.cards import read_card
-    from device.domain.reading import Modality
-    from device.senses import build_eyes
-    from device.sensing.crop import normalise_crop
-
-    config = Config()
-    eyes = build_eyes(config)
-
-    def look(rgb: Image) -> int:
-        reading = eyes.look(Frame(rgb, 0.0))
-        return int(np.argmax(reading.posterior.values)) if reading else -1
-
-    told = gauge(sorted(folder.glob("*.png")), _load, look)
-    # The answer that evaluates FER-2013's labels; the speaker itself goes by the first one.
-    classifier = TfliteClassifier(read_card(config.paths.models, Modality.FACE), head="label")
-    faces = [int(classifier.logits(normalise_crop(face)).argmax()) for face in np.load(folder / "faces.npy")]
-    return {**told, "faces": faces}
-
-
-def _load(path: Path) -> Image:
-    return np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def _ask(command: list[str]) -> Told:
