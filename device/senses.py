@@ -26,7 +26,8 @@ def build_eyes(config: Config) -> Eyes:
 
 def build_lookout(config: Config) -> Lookout:
     """The eyes with somebody who tells them when to look."""
-    return Lookout(build_eyes(config).look, config.camera.pace, temperature_celsius)
+    eyes = build_eyes(config)
+    return Lookout(eyes.look, config.camera.pace, temperature_celsius, eyes.forget)
 
 
 def build_ears(config: Config, playing: Callable[[], bool]) -> Ears:

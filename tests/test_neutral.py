@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from device.domain.brain import BrainSettings, State, handle, state_with, wishes_of
@@ -26,6 +27,7 @@ from device.domain.picture import picture
 from device.domain.programme import Programme
 from device.domain.reading import Modality, Person, Posterior, Reading, normalised
 from device.domain.snapshot import NeutralView
+from device.lab.neutral import MOUTH_CORNERS, bent, effect
 
 SETTINGS = BrainSettings()
 
@@ -183,3 +185,20 @@ def test_the_camera_going_off_ends_it_and_what_was_known_stays(watching: State) 
 def test_leaving_halfway_says_so(watching: State) -> None:
     left = run(run(ask(watching, LearnNeutral()), SAD_AT_REST, 20.0, 4.0), None, 24.0, 18.0)
     assert left.neutral is None and "4 of 20 seconds" in told(left).detail
+
+
+# --- how it is measured -------------------------------------------------------------------------------------------
+
+
+def test_the_measure_sees_both_what_is_won_and_what_is_lost() -> None:
+    barely_sad = looks(sad=0.5, neutral=0.4)
+    measured = effect("he", [SAD_AT_REST] * 5, [SAD_AT_REST, barely_sad], [NEUTRAL, LABELS.index("sad")])
+    assert measured.neutral == (0.0, 1.0) and measured.accuracy == (0.5, 0.5) and measured.balanced == (0.5, 0.5)
+    assert 0 < measured.strongest <= MOST_LOG_ODDS
+
+
+def test_a_made_up_face_is_bent_where_it_should_be_and_nowhere_else() -> None:
+    image = np.tile(np.arange(0, 240, 5, dtype=np.uint8)[:, np.newaxis], (1, 48))
+    same, drooping = bent(image, (), 0.0), bent(image, MOUTH_CORNERS, 4.0)
+    assert np.array_equal(same, image)
+    assert drooping[36, 15] < image[36, 15] - 10 and np.array_equal(drooping[:10], image[:10])

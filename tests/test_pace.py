@@ -144,5 +144,13 @@ def test_nothing_of_a_frame_stays_when_the_camera_is_closed(room: Room) -> None:
     assert room.looks[-1] == room.now + 60
 
 
+def test_who_was_seen_is_forgotten_with_the_camera() -> None:
+    told: list[str] = []
+    lookout = Lookout(lambda frame: None, SETTINGS, forget_people=lambda: told.append("forget"))
+    told.clear()
+    lookout.forget()
+    assert told == ["forget"]
+
+
 def test_a_thumbnail_is_too_small_to_know_anybody_in() -> None:
     assert thumbnail_of(WALL).shape == (48, 64)

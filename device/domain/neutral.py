@@ -55,7 +55,7 @@ def take_look(looking: Looking, reading: Reading) -> Looking:
     if reading.quality < GOOD_QUALITY:
         return looking
     lasting = min(LONGEST_GAP_SECONDS, max(0.0, reading.at_seconds - before))
-    pairs = zip(looking.log_odds, _against_neutral(reading.posterior), strict=True)
+    pairs = zip(looking.log_odds, against_neutral(reading.posterior), strict=True)
     return replace(
         looking,
         seen_seconds=looking.seen_seconds + lasting,
@@ -112,6 +112,7 @@ def is_baseline(values: object) -> bool:
     )
 
 
-def _against_neutral(posterior: Posterior) -> list[float]:
+def against_neutral(posterior: Posterior) -> list[float]:
+    """Log-odds of each label against neutral."""
     logs = [math.log(max(value, SMALLEST_PROBABILITY)) for value in posterior.values]
     return [value - logs[NEUTRAL] for value in logs]

@@ -32,8 +32,13 @@ class Lookout:
         look: Callable[[Frame], Reading | None],
         settings: PaceSettings,
         celsius: Callable[[], float | None] = lambda: None,
+        forget_people: Callable[[], None] = lambda: None,
     ) -> None:
-        """`look` reads the faces in a frame; `celsius` says how hot the board is (None: unknown)."""
+        """`look` reads the faces in a frame, `forget_people` ends what it remembers of them.
+
+        `celsius` says how hot the board is (None: unknown).
+        """
+        self._forget_people = forget_people
         self._look = look
         self._settings = settings
         self._celsius = celsius
@@ -41,6 +46,7 @@ class Lookout:
 
     def forget(self) -> None:
         """Start afresh: the camera was closed."""
+        self._forget_people()
         self._pace = Pace()
         self._thumbnail: NDArray[np.uint8] | None = None
         self._at_seconds = 0.0
