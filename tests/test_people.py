@@ -93,6 +93,11 @@ def test_who_comes_back_after_that_is_nobody_known() -> None:
     assert [(track.looks, track.posterior.label) for track in tracks] == [(1, "sad")]
 
 
+def test_a_clock_that_begins_anew_finds_nobody_known() -> None:
+    tracks = watch((80.0, (face("happy"),)), (80.2, (face("happy"),)), (0.1, (face("sad"),)))
+    assert [(track.looks, track.posterior.label) for track in tracks] == [(1, "sad")]
+
+
 def test_a_look_is_averaged_with_the_seconds_before_and_poor_ones_count_less() -> None:
     calm = [(n / 5, (face("neutral"),)) for n in range(10)]
     twitch = reading_of(watch(*calm, (2.0, (face("angry"),))), 2.0)

@@ -59,7 +59,7 @@ class Track:
 
 def follow(tracks: Sequence[Track], sightings: Sequence[Sighting], at_seconds: float) -> tuple[Track, ...]:
     """The tracks after a look: continued, begun, and without those whose face has been gone for too long."""
-    tracks = [track for track in tracks if at_seconds - track.seen_seconds <= LINGER_SECONDS]
+    tracks = [track for track in tracks if 0 <= at_seconds - track.seen_seconds <= LINGER_SECONDS]
     pairs = _pairs(tracks, sightings, at_seconds)
     continued = tuple(_continued(tracks[t], sightings[s], at_seconds) for s, t in pairs.items())
     fresh = tuple(_begun(one, at_seconds) for s, one in enumerate(sightings) if s not in pairs)

@@ -88,6 +88,7 @@ def replay(
     """
     expectations = scene.expectations or (Expectation(0.0, scene.length_seconds),)
     spans = tuple(Recognised(scene.title, expected) for expected in expectations)
+    eyes.forget()
     state = State()
     for event in events_of(scene, eyes, ears, rate_hz, hear or scene.sound_between):
         state, _ = handle(state, event, settings)
