@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from device.domain.events import (
     ClearOverride,
     CorrectMood,
+    ForgetNeutral,
     ForgetTaste,
+    LearnNeutral,
     NotNow,
     PressNext,
     PressPause,
@@ -173,6 +175,8 @@ def test_a_title_with_a_lone_surrogate_still_becomes_text():
         ("turn-down-offer", {}, TurnDownOffer()),
         ("forget-taste", {"mood": "angry"}, ForgetTaste("angry")),
         ("forget-taste", None, ForgetTaste("")),
+        ("learn-neutral", None, LearnNeutral()),
+        ("forget-neutral", {}, ForgetNeutral()),
     ],
 )
 def test_a_good_command_is_understood(name, payload, command):
@@ -207,6 +211,7 @@ def test_a_good_command_is_understood(name, payload, command):
         ("rate", {"liked": "yes"}, "is not true or false"),
         ("goal", {"goal": "joy"}, "goal: goal: 'joy' is not one of match, lift, calm, off"),
         ("correct", {"mood": "unknown"}, "is not one of angry"),
+        ("override", {"mood": "mixed"}, "is not one of angry"),
         ("forget-taste", {"mood": 3}, "is not one of angry"),
     ],
 )
