@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from device import __version__
 from device.cli_library import add_library
@@ -19,6 +20,9 @@ from device.cli_options import config_of as _config
 from device.config import Config
 from device.errors import EXIT_SETUP, MoodifyError, SetupError
 from web_ui.pairing import PairingStore
+
+if TYPE_CHECKING:
+    from device.lab.evaluate import Report
 
 EXIT_INTERRUPTED = 130
 
@@ -87,18 +91,21 @@ def _add_evaluate(commands: Commands) -> None:  # type: ignore[valid-type]
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder with the models (default: the shipped ones)")
     parser.add_argument(
         "--runtime",
-        choices=("auto", "tflite-runtime", "ai-edge-litert"),
+        choices=("auto", "ai-edge-litert", "tflite-runtime"),
         default="auto",
         help="which interpreter (face, voice)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="also draw what was found (face, voice)")
 
 
 def _add_bench(commands: Commands) -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "bench", "measure how fast the speaker is on this machine", _bench)
+    parser = _command(
+        commands, "bench", "measure how fast the speaker, the model runtimes or the library are here", _bench
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--repeats", type=int, default=50, metavar="N", help="runs of each measurement (default 50)")
-    parser.add_argument("what", nargs="?", choices=("speaker", "library"), default="speaker", help="(default: speaker)")
+    parser.add_argument("what", nargs="?", choices=("speaker", "runtimes", "library"), default="speaker")
     library = parser.add_argument_group("library", "how the catalogue grows; the largest sizes take minutes each")
     sizes = (1_000, 10_000, 100_000, 500_000, 1_000_000)
     library.add_argument("--sizes", type=int, nargs="+", default=sizes, metavar="N", help="tracks in the catalogue")
@@ -160,27 +167,49 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from device.lab.evaluate import evaluate_face, evaluate_voice
+    if options.pictures and options.modality == "music":
+        raise SetupError("--pictures: nothing is drawn of music; draw face or voice")
+    report = _measured(options, options.models or Config().paths.models)
+    if options.pictures:
+        from device.lab.pictures import draw
 
-    models = options.models or Config().paths.models
+        for path in draw(options.modality, report.figures, options.pictures):
+            print(path, file=sys.stderr)
+    print(json.dumps(report.figures, indent=2) if options.json else report.text)
+    return 0
+
+
+def _measured(options: argparse.Namespace, models: Path) -> Report:
     if options.modality == "music":
         from device.lab.music import evaluate_music
 
-        report = evaluate_music(models, options.data)
-    else:
-        evaluate = evaluate_face if options.modality == "face" else evaluate_voice
-        report = evaluate(models, options.data, options.runtime)
-    print(json.dumps(report.figures, indent=2) if options.json else report.text)
-    return 0
+        return evaluate_music(models, options.data)
+    if options.modality == "face":
+        from device.lab.evaluate_face import evaluate_face
+
+        return evaluate_face(models, options.data, options.runtime)
+    from device.lab.evaluate_voice import evaluate_voice
+
+    return evaluate_voice(models, options.data, options.runtime)
 
 
 def _bench(options: argparse.Namespace) -> int:
     if options.what == "library":
         return _bench_library(options)
+    if options.what == "runtimes":
+        return _bench_runtimes(options)
     from device.lab.bench import bench
 
     figures = bench(options.repeats)
     print(json.dumps(figures.plain, indent=2) if options.json else figures.text)
+    return 0
+
+
+def _bench_runtimes(options: argparse.Namespace) -> int:
+    from device.lab.bench_runtimes import bench_runtimes, plain, table
+
+    rows = bench_runtimes(Config().paths.models, options.repeats)
+    print(json.dumps(plain(rows), indent=2) if options.json else table(rows))
     return 0
 
 

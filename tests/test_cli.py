@@ -92,6 +92,11 @@ def test_data_that_is_not_there_is_one_line(modality) -> None:
     assert "--data names the folder" in moodify("evaluate", modality, "--data", "/nowhere", status=78)
 
 
+def test_pictures_of_music_are_refused_before_the_work() -> None:
+    told = moodify("evaluate", "music", "--data", "/nowhere", "--pictures", "/nowhere", status=78)
+    assert "--pictures: nothing is drawn of music" in told
+
+
 def test_a_replay_tells_what_was_shown_and_recognised(tmp_path) -> None:
     data = pytest.importorskip("skimage.data", reason="scikit-image is missing: it brings the portrait")
     cv2 = pytest.importorskip("cv2")

@@ -73,14 +73,50 @@ def test_a_good_frontal_face_is_nearly_perfect(side: float) -> None:
 BOX = face_at(250, 150, 120)
 
 
+def levels(values: np.ndarray) -> np.ndarray:
+    """A grey image that a camera could give."""
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def moved(grey: np.ndarray, pixels: int) -> np.ndarray:
+    """As if the head had moved sideways by so much while the picture was taken."""
+    return cv2.filter2D(grey, -1, np.full((1, pixels), 1 / pixels))
+
+
+def grain(deviation: float) -> np.ndarray:
+    """A sensor's noise, as coarse as the crop's pixels."""
+    noise = cv2.GaussianBlur(np.random.default_rng(2).normal(0, 1, FRAME_SHAPE), (0, 0), 1.2)
+    return deviation * noise / noise.std()
+
+
+def half_hidden(cover: object, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+    """The texture with something in front of a part of BOX."""
+    grey = texture()
+    grey[150:270, 250:370][rows, columns] = cover
+    return grey
+
+
+def in_half_shade(light: float) -> np.ndarray:
+    """Lit from one side: the other half of BOX has this share of the light."""
+    grey = texture().astype(float)
+    grey[:, 310:] *= light
+    return levels(grey)
+
+
 @pytest.mark.parametrize(
     ("grey", "box", "note"),
     [
         (texture(24), face_at(250, 150, 24), "small"),
-        ((texture() * 0.12).astype(np.uint8), BOX, "dark"),
-        (np.clip(texture() * 0.2 + 215, 0, 255).astype(np.uint8), BOX, "glare"),
-        ((128 + (texture() - 128.0) * 0.08).astype(np.uint8), BOX, "no contrast"),
+        (levels(texture() * 0.12 - 12), BOX, "dark"),
+        (levels(texture() * 0.1 + 232), BOX, "glare"),
+        (levels(128 + (texture() - 128.0) * 0.05), BOX, "no contrast"),
+        (levels(texture() * 0.2 + grain(6)), BOX, "grainy"),
         (cv2.GaussianBlur(texture(), (0, 0), 8), BOX, "blurred"),
+        (levels(cv2.GaussianBlur(texture(), (0, 0), 8) + grain(3)), BOX, "blurred"),
+        (moved(texture(), 19), BOX, "blurred"),
+        (moved(texture().T, 19).T, BOX, "blurred"),
+        (half_hidden(0, rows=slice(60, None)), BOX, "half covered"),
+        (half_hidden(150, columns=slice(60)), BOX, "half covered"),
         (texture(), face_at(250, 150, 120, nose_shift=1.0), "turned away"),
         (texture(), face_at(250, -80, 120), "cut off"),
     ],
@@ -88,6 +124,38 @@ BOX = face_at(250, 150, 120)
 def test_a_poor_face_says_what_is_worst(grey: np.ndarray, box: FaceBox, note: str) -> None:
     quality, said = quality_of(grey, box)
     assert quality < 0.2 and said == note
+
+
+@pytest.mark.parametrize(
+    "grey",
+    [
+        levels(texture() * 0.25),
+        levels(128 + (texture() - 128.0) * 0.25),
+        levels(texture() * 0.25 + 180),
+        in_half_shade(0.15),
+        levels(texture() + grain(3)),
+    ],
+    ids=["dark skin or little light", "soft light", "bright", "light from one side", "some grain"],
+)
+def test_what_the_models_input_does_not_show_does_not_count(grey: np.ndarray) -> None:
+    quality, note = quality_of(grey, BOX)
+    assert quality >= 0.8 and note == ""
+
+
+def test_quality_falls_as_grain_blur_and_cover_grow() -> None:
+    for worse in (
+        [levels(texture() + grain(deviation)) for deviation in (0, 10, 20, 35)],
+        [cv2.GaussianBlur(texture(), (0, 0), width) for width in (0.1, 1.0, 1.5, 2.0)],
+        [half_hidden(120, rows=slice(top, None)) for top in (115, 90, 80, 70)],
+    ):
+        qualities = [quality_of(grey, BOX)[0] for grey in worse]
+        assert qualities == sorted(qualities, reverse=True)
+        assert qualities[0] > 0.9 and qualities[-1] < 0.1
+
+
+def test_grain_does_not_pass_for_sharpness() -> None:
+    quality, note = quality_of(levels(cv2.GaussianBlur(texture(), (0, 0), 5) + grain(8)), BOX)
+    assert quality < 0.12 and note == "blurred"
 
 
 def test_quality_grows_with_the_face_and_falls_with_turning() -> None:
@@ -146,7 +214,7 @@ def test_a_face_too_poor_to_read_is_not_even_classified() -> None:
 
 def test_several_faces_count_by_area_and_quality() -> None:
     finder = FakeFaceFinder(face_at(20, 20, 200), face_at(400, 200, 100))
-    reading = Eyes(finder, FakeClassifier(only("happy"), only("sad")), CropGeometry()).look(frame_of(texture()))
+    reading = Eyes(finder, FakeClassifier(only("happy"), only("sad")), CropGeometry()).look(frame_of(texture(170)))
     assert reading is not None
     assert reading.posterior.values[LABELS.index("happy")] == pytest.approx(0.8, abs=0.02)
     assert reading.posterior.values[LABELS.index("sad")] == pytest.approx(0.2, abs=0.02)

@@ -1,28 +1,25 @@
-"""Measures the shipped int8 models on the fixed test parts of the public data sets."""
+"""The fixed test parts of the public data sets, and how a measurement on them is told."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
-from device.adapters.cards import Card, read_card
-from device.adapters.tflite import TfliteClassifier
+from device.adapters.cards import Card
 from device.domain.labels import LABELS
-from device.domain.reading import Modality
 from device.errors import SetupError
-from device.lab.metrics import Scores, agreement, confusion_text, score
+from device.lab.metrics import Agreement, Coverage, Scores
 from device.ports import SAMPLE_RATE_HZ, Waveform
-from device.sensing.crop import normalise_crop
-from device.sensing.logmel import voice_input
+
+Value = TypeVar("Value")
 
 PRIVATE_TEST = 2
 VOTE_COLUMNS = (4, 5, 6, 1, 3, 2, 0)
@@ -50,61 +47,6 @@ class Clip:
 
     path: Path
     label: int
-
-
-def evaluate_face(models: Path, data: Path, runtime: str = "auto") -> Report:
-    """Accuracy and calibration on FER-2013's PrivateTest: of the label, and of what most people voted (FER+)."""
-    archive = read_archive(data / "fer2013.npz")
-    rows = np.flatnonzero(archive["split"] == PRIVATE_TEST)
-    card = read_card(models, Modality.FACE)
-    images = archive["images"][rows]
-    answers = {name: _asked(card, name, list(images), runtime) for name in ("votes", "label")}
-    truth = archive["label"][rows].astype(np.int64)
-    fresh = ~archive["dup_of_earlier_split"][rows].astype(bool)
-    private = score(answers["label"], truth)
-    votes = archive["ferplus_votes"][rows]
-    clear = votes.argmax(axis=1)
-    shared = np.isin(clear, VOTE_COLUMNS) & (votes.sum(axis=1) > 0)
-    majority = np.array([VOTE_COLUMNS.index(column) for column in clear[shared]], dtype=np.int64)
-    counts = votes[shared][:, VOTE_COLUMNS].astype(np.float64)
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    ferplus = score(answers["votes"][shared], majority)
-    figures = {
-        "fer2013_private": {
-            **_plain(private),
-            "accuracy_without_duplicates": score(answers["label"][fresh], truth[fresh]).accuracy,
-        },
-        "ferplus": {**_plain(ferplus), "votes": asdict(agreement(answers["votes"][shared], shares))},
-        "model": _model(card),
-    }
-    return Report(figures, _text(figures, private))
-
-
-def _asked(card: Card, head: str, images: Sequence[NDArray[np.uint8]], runtime: str) -> NDArray[np.float64]:
-    """Posteriors [N, 7] of one of the model's answers."""
-    classifier = TfliteClassifier(card, runtime=runtime, head=head)
-    return _posteriors(images, lambda image: classifier.classify(normalise_crop(image)).values, head)
-
-
-def evaluate_voice(models: Path, data: Path, runtime: str = "auto") -> Report:
-    """Accuracy and calibration on the fixed test parts of TESS, RAVDESS and nEMO."""
-    card = read_card(models, Modality.VOICE)
-    classifier = TfliteClassifier(card, runtime=runtime)
-    parts = {"tess_test": tess_test(data), "ravdess_test": ravdess_test(data), "nemo_test": nemo_test(data)}
-    figures: dict[str, Any] = {}
-    gathered: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
-    for name, clips in parts.items():
-        posteriors = _posteriors(
-            [clip.path for clip in clips],
-            lambda path: classifier.classify(voice_input(read_clip(path), card.features)).values,
-            name,
-        )
-        truth = np.array([clip.label for clip in clips], dtype=np.int64)
-        figures[name] = _plain(score(posteriors, truth))
-        gathered.append((posteriors, truth))
-    whole = score(np.concatenate([p for p, _ in gathered]), np.concatenate([t for _, t in gathered]))
-    figures = {**figures, "ece": whole.ece, "model": _model(card)}
-    return Report(figures, _text(figures, whole))
 
 
 def tess_test(data: Path) -> list[Clip]:
@@ -154,13 +96,7 @@ def _clips(data: Path, corpus: str) -> list[Path]:
     return paths
 
 
-def _posteriors(
-    inputs: Sequence[Any], classify: Callable[[Any], tuple[float, ...]], name: str = "faces"
-) -> NDArray[np.float64]:
-    return np.array([classify(value) for value in _with_progress(inputs, name)], dtype=np.float64)
-
-
-def _with_progress(values: Sequence[Any], name: str) -> Iterator[Any]:
+def with_progress(values: Sequence[Value], name: str) -> Iterator[Value]:
     """The values, with a line of progress on a terminal."""
     show = sys.stderr.isatty()
     for index, value in enumerate(values, start=1):
@@ -171,18 +107,13 @@ def _with_progress(values: Sequence[Any], name: str) -> Iterator[Any]:
         print(file=sys.stderr)
 
 
-def _plain(scores: Scores) -> dict[str, Any]:
-    return {
-        "count": scores.count,
-        "accuracy": round(scores.accuracy, 4),
-        "macro_f1": round(scores.macro_f1, 4),
-        "ece": round(scores.ece, 4),
-        "nll": round(scores.nll, 4),
-        "confusion": scores.confusion,
-    }
+def plain(measured: Scores | Agreement | Coverage) -> dict[str, Any]:
+    """As JSON can hold it, rounded."""
+    return {name: _rounded(value) for name, value in asdict(measured).items()}
 
 
-def _model(card: Card) -> dict[str, Any]:
+def model_facts(card: Card) -> dict[str, Any]:
+    """Which file was measured, how large it is and what it costs."""
     facts = json.loads(card.path.read_text(encoding="utf-8"))
     return {
         "file": card.model.name,
@@ -193,18 +124,42 @@ def _model(card: Card) -> dict[str, Any]:
     }
 
 
-def _text(figures: dict[str, Any], scores: Scores) -> str:
-    lines = []
-    for name, part in figures.items():
-        if isinstance(part, dict) and "accuracy" in part:
-            extra = (
-                f", {100 * part['accuracy_without_duplicates']:.2f} % without duplicates"
-                if "accuracy_without_duplicates" in part
-                else ""
-            )
-            lines.append(
-                f"{name:<16} {100 * part['accuracy']:6.2f} %{extra}  macro-F1 {part['macro_f1']:.3f}  "
-                f"ECE {part['ece']:.3f}  NLL {part['nll']:.3f}  ({part['count']})"
-            )
-    lines.append(f"model            {figures['model']['file']}, {figures['model']['bytes']:,} bytes")
-    return "\n".join([*lines, "", f"labels: {', '.join(LABELS)}", confusion_text(scores)])
+def report_text(figures: dict[str, Any]) -> str:
+    """A line for each part that has an accuracy, one for each coverage, and the model's."""
+    parts = [_part_line(name, part) for name, part in figures.items() if isinstance(part, dict) and "accuracy" in part]
+    kept = [_coverage_line(name, part) for name, part in figures["coverage"].items()]
+    model = figures["model"]
+    return "\n".join([*parts, *kept, f"{'model':<16} {model['file']}, {model['bytes']:,} bytes"])
+
+
+def confusion_text(confusion: Sequence[Sequence[int]]) -> str:
+    """The confusion matrix as a table: rows are true, columns guessed, in percent of the row."""
+    lines = ["true \\ guessed  " + "".join(f"{label:>9}" for label in LABELS)]
+    for label, row in zip(LABELS, confusion, strict=True):
+        total = sum(row)
+        cells = "".join(f"{100 * count / total:8.1f}%" if total else "        –" for count in row)
+        lines.append(f"{label:<15}{cells}  of {total}")
+    return "\n".join(lines)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _part_line(name: str, part: dict[str, Any]) -> str:
+    fresh = part.get("accuracy_without_duplicates")
+    extra = f", {100 * fresh:.2f} % without duplicates" if fresh else ""
+    return (
+        f"{name:<16} {100 * part['accuracy']:6.2f} %{extra}  macro-F1 {part['macro_f1']:.3f}  "
+        f"ECE {part['ece']:.3f}  NLL {part['nll']:.3f}  ({part['count']})"
+    )
+
+
+def _coverage_line(name: str, part: dict[str, Any]) -> str:
+    at = {round(100 * share): accuracy for share, accuracy in part["accuracy_at"]}
+    told = ", ".join(f"{100 * at[share]:.1f} % of the surest {share} %" for share in (90, 75, 50))
+    return f"{name:<16} right: {told}; AURC {part['aurc']:.3f}"
