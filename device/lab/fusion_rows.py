@@ -58,6 +58,8 @@ PARTS = {"test": 2, "validation": 1}
 SPEECH_DBFS, FAINT_DBFS, ROOM_DBFS = -28.0, -56.0, -72.0
 """Levels of the loud moments of speech a metre or two away and from the next room, and of the room itself."""
 LEAD_SECONDS = 1.0
+COST = MoodSettings().smallest_top / (1 - MoodSettings().smallest_top)
+"""What a wrong answer costs, in right ones: the mood's rule to answer from that probability on says so."""
 
 Maybe = Reading | None
 Way = Callable[[Maybe, Maybe], Posterior | None]
@@ -106,7 +108,7 @@ class Outcome:
     follows_voice: dict[str, float]
     """Share that gets the voice's label, where it has another."""
     best_other: str
-    """The way that does best of the others in this row, by right minus wrong …"""
+    """The way that does best of the others in this row, by right minus COST × wrong …"""
     gain: tuple[float, float, float] | None
     """… and by how much ours is better in this: mean and 95 % interval (paired bootstrap); None: nobody can say."""
     gain_right: tuple[float, float, float] | None
@@ -148,7 +150,6 @@ ROWS = (
     Row("face dark, voice in noise", "dark", "noise"),
     Row("face small, voice faint", "small", "faint"),
     Row("face very blurred, loud noise", "very blurred", "loud noise"),
-    Row("contrary, face small", "small", "clean", contrary=True, truth=Modality.VOICE),
     Row("contrary, face very blurred", "very blurred", "clean", contrary=True, truth=Modality.VOICE),
     Row("contrary, voice in loud noise", "clean", "loud noise", contrary=True, truth=Modality.FACE),
     Row("contrary, both clean", "clean", "clean", contrary=True, truth=None),
@@ -212,7 +213,7 @@ def see(faces: NDArray[np.uint8], kind: Degradation, config: Config) -> list[May
     classifier = TfliteClassifier(card)
     chance = np.random.default_rng(SEED)
     seen: list[Maybe] = []
-    for face in with_progress(faces, kind.name):
+    for face in with_progress(list(faces), kind.name):
         frame, box = shown(kind.spoil(face, chance), kind.side_pixels, card.crop)
         crop = crop_face(frame, box, card.crop)
         quality, note = face_quality(crop, box, frame.shape)
@@ -271,17 +272,19 @@ def dynamic(face: Maybe, voice: Maybe) -> Posterior | None:
 
 
 def only_face(face: Maybe, _: Maybe) -> Posterior | None:
+    """What the face says, whatever is heard."""
     return face.posterior if face else None
 
 
 def only_voice(_: Maybe, voice: Maybe) -> Posterior | None:
+    """What the voice says, whatever is seen."""
     return voice.posterior if voice else None
 
 
 def fixed(face_weight: float, power: float, face: Maybe, voice: Maybe) -> Posterior | None:
     """A log-linear pool with fixed exponents, that of the face being `power` times its weight; one alone stands."""
     if not face or not voice:
-        return (face or voice).posterior if face or voice else None
+        return only_face(face, voice) or only_voice(face, voice)
     pairs = zip(face.posterior.values, voice.posterior.values, strict=True)
     return normalised(one ** (power * face_weight) * other ** (power * (1 - face_weight)) for one, other in pairs)
 
@@ -289,7 +292,7 @@ def fixed(face_weight: float, power: float, face: Maybe, voice: Maybe) -> Poster
 def mixed(face_weight: float, face: Maybe, voice: Maybe) -> Posterior | None:
     """A linear mixture with fixed weights."""
     if not face or not voice:
-        return (face or voice).posterior if face or voice else None
+        return only_face(face, voice) or only_voice(face, voice)
     pairs = zip(face.posterior.values, voice.posterior.values, strict=True)
     return normalised(face_weight * one + (1 - face_weight) * other for one, other in pairs)
 
@@ -345,7 +348,7 @@ def _outcome(
     truth = names[labels[others]] if row.truth is Modality.VOICE else names[labels]
     right = {name: said == truth for name, said in told.items()}
     unknown = {name: said == UNKNOWN for name, said in told.items()}
-    worth = {name: right[name] * 1.0 - ~(right[name] | unknown[name]) for name in told}
+    worth = {name: right[name] - COST * ~(right[name] | unknown[name]) for name in told}
     best, gain = _gain(worth)
     _, gain_right = _gain({name: values * 1.0 for name, values in right.items()})
     return Outcome(
@@ -398,7 +401,7 @@ def readings(
 def as_text(outcomes: Sequence[Outcome]) -> str:
     """A table: right/wrong/unknown in percent of each way, and by how much ours is better than the best other."""
     head = "".join(f"{name:>14}" for name in WAYS)
-    lines = [f"{'right/wrong/unknown, %':<32}{head}  right minus wrong, against the best other (95 %)"]
+    lines = [f"{'right/wrong/unknown, %':<32}{head}  gain on the best other (95 %)"]
     for outcome in outcomes:
         cells = "".join(f"{_cell(share):>14}" for share in outcome.ways.values())
         lines.append(f"{outcome.row:<32}{cells}  {_gain_text(outcome)}")
