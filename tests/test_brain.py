@@ -65,7 +65,7 @@ from device.domain.player import (
 )
 from device.domain.preference import OutcomeKind, Preference
 from device.domain.programme import Course, aim
-from device.domain.reading import Modality, Person, Posterior, Reading
+from device.domain.reading import UNIFORM, Modality, Person, Posterior, Reading, normalised
 from device.domain.shelf import shelve
 from device.domain.tracks import Origin, Track
 
@@ -655,3 +655,20 @@ def test_the_page_says_why_this_song(day: Day) -> None:
     assert day.picture.player.why == "chosen for sad, on the way up"
     day.player(PlayState.PLAY, song("angry-2", 77))
     assert day.picture.player.why == "queued by hand"
+
+
+def test_a_mood_that_is_unknown_says_why(day: Day) -> None:
+    day.tell(SenseChanged, Modality.FACE, SenseState.ON, "")
+    assert day.picture.reason == "nobody seen or heard"
+    unsure = Reading(Modality.FACE, normalised([0.3, 0.0, 0.0, 0.0, 0.35, 0.0, 0.35]), 1.0, day.at)
+    day.tell(Perceived, unsure)
+    assert day.picture.mood == UNKNOWN
+    assert day.picture.reason == "not sure yet: face sad 0.35"
+    day.feel("happy")
+    assert day.picture.reason.startswith("face happy")
+
+
+def test_a_mood_that_is_unknown_as_all_is_seen_badly_says_only_that(day: Day) -> None:
+    day.tell(SenseChanged, Modality.FACE, SenseState.ON, "")
+    day.tell(Perceived, Reading(Modality.FACE, UNIFORM, 1.0, day.at, "dark"))
+    assert day.picture.reason == "face ignored: dark"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -62,7 +63,7 @@ def test_a_uniform_posterior_has_no_confidence_however_good_the_image() -> None:
 @given(posteriors, st.floats(0.3, 1.0))
 def test_one_modality_alone_keeps_its_own_answer(posterior, quality) -> None:
     alone = fuse([Reading(Modality.VOICE, posterior, quality, 0.0)], 0.0, FUSION)
-    if alone:
+    if alone and alone.support:
         assert alone.posterior.values == pytest.approx(posterior.values, abs=1e-3)
 
 
@@ -94,7 +95,33 @@ def test_a_poor_reading_is_ignored_and_the_reason_is_told() -> None:
 
 def test_no_usable_reading_gives_no_answer() -> None:
     assert fuse([], 0.0, FUSION) is None
-    assert fuse([reading("happy", quality=0.0)], 0.0, FUSION) is None
+    assert fuse([reading("happy", at=-13.0)], 0.0, FUSION) is None
+
+
+def test_where_all_is_perceived_badly_nothing_is_known_and_the_reason_is_told() -> None:
+    fused = fuse(
+        [reading("happy", quality=0.0, note="dark"), reading("sad", Modality.VOICE, quality=0.01)], 0.0, FUSION
+    )
+    assert fused and fused.support == 0.0
+    assert fused.posterior.values == pytest.approx([1 / 7] * 7)
+    assert explain(fused.shares) == "face ignored: dark, voice ignored: not sure"
+
+
+def test_a_voice_counts_less_beside_a_face_of_the_same_weight_but_all_when_alone() -> None:
+    fused = fuse([reading("happy"), reading("angry", Modality.VOICE)], 0.0, FUSION)
+    assert fused and fused.posterior.label == "happy"
+    even = fuse([reading("happy"), reading("angry", Modality.VOICE)], 0.0, replace(FUSION, voice_trust=1.0))
+    assert even
+    assert even.posterior.values[LABELS.index("happy")] == pytest.approx(even.posterior.values[LABELS.index("angry")])
+
+
+def test_a_worse_reading_counts_less_but_not_out_of_proportion() -> None:
+    def angry_of(quality: float) -> float:
+        fused = fuse([reading("happy", top=0.7), reading("angry", Modality.VOICE, quality=quality)], 0.0, FUSION)
+        assert fused
+        return fused.posterior.values[LABELS.index("angry")]
+
+    assert angry_of(0.2) < angry_of(0.6) < angry_of(1.0)
 
 
 def test_the_mood_begins_unknown_and_changes_only_after_the_dwell() -> None:

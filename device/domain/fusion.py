@@ -10,6 +10,7 @@ from device.domain.labels import LABELS
 from device.domain.reading import Modality, Posterior, Reading, normalised
 
 SMALLEST_PROBABILITY = 1e-4
+TOO_OLD = "too old"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class FusionSettings:
     """An older reading says nothing."""
     smallest_weight: float = field(default=0.05, metadata={"range": (0.0, 1.0)})
     """A reading with less weight is ignored."""
+    voice_trust: float = field(default=0.6, metadata={"range": (0.05, 1.0)})
+    """What a voice counts beside a face of the same weight; one alone always has its own say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +63,36 @@ def weight_of(reading: Reading, now_seconds: float, settings: FusionSettings) ->
 
 
 def fuse(readings: Sequence[Reading], now_seconds: float, settings: FusionSettings) -> Fused | None:
-    """Pool the readings log-linearly, the heaviest with exponent 1 (Genest & Zidek 1986); None when none is usable."""
+    """Pool the readings log-linearly, the one that counts most with exponent 1 (Genest & Zidek 1986).
+
+    Uniform, and without support, when none has enough weight; None when there is none, or all have expired.
+    """
     shares = tuple(_share(reading, now_seconds, settings) for reading in readings)
-    used = [(r.posterior, s.weight) for r, s in zip(readings, shares, strict=True) if not s.ignored]
-    if not used:
+    if all(share.ignored == TOO_OLD for share in shares):
         return None
-    heaviest = max(weight for _, weight in used)
+    used = [(r.posterior, s) for r, s in zip(readings, shares, strict=True) if not s.ignored]
+    counts = [_count(share, settings) for _, share in used]
     pooled = normalised(
         math.exp(
             sum(
-                weight / heaviest * math.log(max(posterior.values[i], SMALLEST_PROBABILITY))
-                for posterior, weight in used
+                count / max(counts) * math.log(max(posterior.values[i], SMALLEST_PROBABILITY))
+                for count, (posterior, _) in zip(counts, used, strict=True)
             )
         )
         for i in range(len(LABELS))
     )
-    differ = max(r.disagreement for r, s in zip(readings, shares, strict=True) if not s.ignored)
-    return Fused(pooled, min(1.0, sum(weight for _, weight in used)), shares, differ)
+    differ = max((r.disagreement for r, s in zip(readings, shares, strict=True) if not s.ignored), default=0.0)
+    return Fused(pooled, min(1.0, sum(share.weight for _, share in used)), shares, differ)
+
+
+def _count(share: Share, settings: FusionSettings) -> float:
+    """What a reading counts beside others.
+
+    The root of the weight: a posterior that is unsure is flat, and so counts less by itself; the whole weight would
+    punish it twice.
+    """
+    trust = settings.voice_trust if share.modality is Modality.VOICE else 1.0
+    return trust * math.sqrt(share.weight)
 
 
 def explain(shares: Sequence[Share]) -> str:
@@ -97,6 +113,8 @@ def _words(share: Share) -> str:
 def _share(reading: Reading, now_seconds: float, settings: FusionSettings) -> Share:
     weight = weight_of(reading, now_seconds, settings)
     expired = now_seconds - reading.at_seconds > settings.expiry_seconds
-    ignored = "too old" if expired else reading.note or "not sure" if weight < settings.smallest_weight else ""
+    ignored = ""
+    if expired or weight < settings.smallest_weight:
+        ignored = TOO_OLD if expired else reading.note or "not sure"
     people = tuple(person.posterior.label for person in reading.people) if len(reading.people) > 1 else ()
     return Share(reading.modality, reading.posterior.label, reading.posterior.top, weight, ignored, people)

@@ -55,6 +55,8 @@ def _confidence(state: State) -> float:
 
 def _reason(state: State, shares: tuple[Share, ...]) -> str:
     sensed = explain(shares) or _silence(state)
+    if state.mood.label == UNKNOWN and any(not share.ignored for share in shares):
+        sensed = f"not sure yet: {sensed}"
     return f"set by hand; {sensed}" if state.override else sensed
 
 

@@ -49,12 +49,12 @@ class Clip:
     label: int
 
 
-def tess_test(data: Path) -> list[Clip]:
-    """TESS words whose sha1 is 0 modulo 10."""
+def tess_test(data: Path, remainder: int = 0) -> list[Clip]:
+    """TESS words whose sha1 has this remainder modulo 10; 1 is the validation part."""
     clips = []
     for path in _clips(data, "tess"):
         _, word, emotion = path.stem.split("_")
-        if tess_word_group(word) == 0:
+        if tess_word_group(word) == remainder:
             clips.append(Clip(path, TESS_LABELS[emotion]))
     return clips
 
@@ -64,16 +64,16 @@ def tess_word_group(word: str) -> int:
     return int(hashlib.sha1(word.encode()).hexdigest(), 16) % 10
 
 
-def ravdess_test(data: Path) -> list[Clip]:
-    """RAVDESS speech of actors 21 to 24."""
+def ravdess_test(data: Path, actors: range = RAVDESS_TEST_ACTORS) -> list[Clip]:
+    """RAVDESS speech of these actors; 19 and 20 are the validation part."""
     fields = [(path, path.stem.split("-")) for path in _clips(data, "ravdess")]
-    return [Clip(path, RAVDESS_LABELS[f[2]]) for path, f in fields if int(f[-1]) in RAVDESS_TEST_ACTORS]
+    return [Clip(path, RAVDESS_LABELS[f[2]]) for path, f in fields if int(f[-1]) in actors]
 
 
-def nemo_test(data: Path) -> list[Clip]:
-    """nEMO of speakers MP0 and WR0."""
+def nemo_test(data: Path, speakers: tuple[str, ...] = NEMO_TEST_SPEAKERS) -> list[Clip]:
+    """nEMO of these speakers; TP0 is the validation part."""
     fields = [(path, path.stem.split("_")) for path in _clips(data, "nemo")]
-    return [Clip(path, NEMO_LABELS[f[1]]) for path, f in fields if f[0] in NEMO_TEST_SPEAKERS]
+    return [Clip(path, NEMO_LABELS[f[1]]) for path, f in fields if f[0] in speakers]
 
 
 def read_clip(path: Path) -> Waveform:

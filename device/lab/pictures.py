@@ -94,6 +94,28 @@ def degraded(outcomes: Mapping[str, Mapping[str, float]]) -> Figure:
     return figure
 
 
+def fusion_rows(outcomes: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Draw what became of every row by every way to join face and voice; returns `path`.
+
+    SetupError when it cannot be written.
+    """
+    ways = list(outcomes[0]["ways"])
+    figure, axes = _canvas(len(ways), height=0.3 * len(outcomes) + 1.4, width=2.2)
+    places = range(len(outcomes))
+    for place, way in zip(axes, ways, strict=True):
+        left = np.zeros(len(outcomes))
+        for share, colour in (("right", RIGHT), ("wrong", WRONG), ("unknown", UNKNOWN)):
+            values = np.array([100 * outcome["ways"][way][share] for outcome in outcomes])
+            place.barh(places, values, left=left, color=colour, label=share)
+            left += values
+        place.set_title(way)
+        place.set_yticks(places, [outcome["row"] for outcome in outcomes] if place is axes[0] else [])
+        place.invert_yaxis()
+        place.set_xlim(0, 100)
+    axes[-1].legend(loc="lower right", fontsize=7)
+    return _save(figure, path)
+
+
 def _canvas(count: int, height: float, width: float = 4.6) -> tuple[Figure, list[Axes]]:
     """A figure with so many places side by side; sizes in inches."""
     figure = Figure(figsize=(width * count, height), dpi=DOTS_PER_INCH, layout="constrained")
