@@ -50,12 +50,12 @@ HAPPY = Manner(
         "We won! We really won!",
         "What a beautiful day it is!",
     ),
-    voice="en-us+f2",
+    voice="en-us+linda",
     words_per_minute=160,
-    pitch=80,
-    range_percent=250,
+    pitch=95,
+    range_percent=100,
     level_dbfs=-22.0,
-    raised=1.15,
+    raised=1.1,
 )
 SAD = Manner(
     (
@@ -65,13 +65,13 @@ SAD = Manner(
         "I would rather sit here for a while.",
         "Nobody called.",
     ),
-    voice="en-us+anika",
-    words_per_minute=90,
-    pitch=20,
-    range_percent=30,
+    voice="en-us+steph",
+    words_per_minute=130,
+    pitch=35,
+    range_percent=10,
     level_dbfs=-26.0,
-    dull_above_hz=500.0,
-    dying=1.5,
+    dull_above_hz=300.0,
+    dying=2.0,
 )
 
 Samples = NDArray[np.float32]
