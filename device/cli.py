@@ -91,7 +91,7 @@ def _add_evaluate(commands: Commands) -> None:  # type: ignore[valid-type]
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder with the models (default: the shipped ones)")
     parser.add_argument(
         "--runtime",
-        choices=("auto", "tflite-runtime", "ai-edge-litert"),
+        choices=("auto", "ai-edge-litert", "tflite-runtime"),
         default="auto",
         help="which interpreter (face, voice)",
     )
@@ -100,10 +100,12 @@ def _add_evaluate(commands: Commands) -> None:  # type: ignore[valid-type]
 
 
 def _add_bench(commands: Commands) -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "bench", "measure how fast the speaker is on this machine", _bench)
+    parser = _command(
+        commands, "bench", "measure how fast the speaker, the model runtimes or the library are here", _bench
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--repeats", type=int, default=50, metavar="N", help="runs of each measurement (default 50)")
-    parser.add_argument("what", nargs="?", choices=("speaker", "library"), default="speaker", help="(default: speaker)")
+    parser.add_argument("what", nargs="?", choices=("speaker", "runtimes", "library"), default="speaker")
     library = parser.add_argument_group("library", "how the catalogue grows; the largest sizes take minutes each")
     sizes = (1_000, 10_000, 100_000, 500_000, 1_000_000)
     library.add_argument("--sizes", type=int, nargs="+", default=sizes, metavar="N", help="tracks in the catalogue")
@@ -194,10 +196,20 @@ def _measured(options: argparse.Namespace, models: Path) -> Report:
 def _bench(options: argparse.Namespace) -> int:
     if options.what == "library":
         return _bench_library(options)
+    if options.what == "runtimes":
+        return _bench_runtimes(options)
     from device.lab.bench import bench
 
     figures = bench(options.repeats)
     print(json.dumps(figures.plain, indent=2) if options.json else figures.text)
+    return 0
+
+
+def _bench_runtimes(options: argparse.Namespace) -> int:
+    from device.lab.bench_runtimes import bench_runtimes, plain, table
+
+    rows = bench_runtimes(Config().paths.models, options.repeats)
+    print(json.dumps(plain(rows), indent=2) if options.json else table(rows))
     return 0
 
 

@@ -139,18 +139,21 @@ class Conductor:
             case SwitchSense(modality, on):
                 if modality in self._senses:
                     self._senses[modality].switch(on)
-            case RecordPlay() | RecordRating() | RecordOutcome() | RecordCorrection() | RecordForgetting():
-                if self._diary:
-                    _write_down(effect, self._diary)
+            case RecordRating(uri, liked):
+                self._write_down(effect)
+                self._submit(SetLike(uri, LIKED if liked else DISLIKED))
+            case RecordPlay() | RecordOutcome() | RecordCorrection() | RecordForgetting():
+                self._write_down(effect)
             case RecordEnding(ending):
                 count = CountPlay if ending.played else CountSkip
                 self._submit(count(ending.song.uri, int(self._wall_clock())))
-                if self._diary:
-                    self._diary.record_ending(ending)
+                self._write_down(effect)
             case _:
                 self._submit(effect)
-        if isinstance(effect, RecordRating):
-            self._submit(SetLike(effect.uri, LIKED if effect.liked else DISLIKED))
+
+    def _write_down(self, effect: Effect) -> None:
+        if self._diary:
+            _write_down(effect, self._diary)
 
     def _submit(self, action: PlayerAction) -> None:
         if self._player:
@@ -175,6 +178,8 @@ def _write_down(effect: Effect, diary: Diary) -> None:
     match effect:
         case RecordPlay(play):
             diary.record_play(play)
+        case RecordEnding(ending):
+            diary.record_ending(ending)
         case RecordRating(uri, liked):
             diary.record_rating(uri, liked)
         case RecordOutcome(uri, outcome):
@@ -212,6 +217,8 @@ def _essence(snapshot: Snapshot) -> Snapshot:
         posterior=None,  # type: ignore[arg-type]
         affect=None,  # type: ignore[arg-type]
         reason="",
+        disagreement=0.0,
+        neutral=replace(snapshot.neutral, seconds_left=None if snapshot.neutral.seconds_left is None else 0.0),
         since_seconds=0.0,
         override=replace(override, ends_in_seconds=0.0) if override else None,
         senses=tuple(replace(sense, probability=0.0, weight=0.0, label="") for sense in snapshot.senses),

@@ -16,6 +16,7 @@ from device.domain.fusion import FusionSettings
 from device.domain.goal import GoalSettings
 from device.domain.mood import MoodSettings
 from device.domain.night import QuietSettings
+from device.domain.pace import PaceSettings
 from device.domain.preference import PreferenceSettings
 from device.domain.programme import MusicSettings, Rules
 from device.domain.selection import SelectionSettings
@@ -31,9 +32,26 @@ class CameraConfig:
     """V4L2 device of a USB webcam; picamera2 takes the first CSI camera."""
     width: int = field(default=640, metadata={"range": (160, 1920)})
     height: int = field(default=480, metadata={"range": (120, 1080)})
-    rate_hz: float = field(default=8.0, metadata={"range": (0.2, 30.0)})
+    rate_hz: float = field(default=5.0, metadata={"range": (0.2, 30.0)})
+    """Looks a second while somebody moves."""
+    glance_rate_hz: float = field(default=8.0, metadata={"range": (0.2, 30.0)})
+    """Glances a second while nobody does: each only tells whether something moves."""
+    slow_look_seconds: float = field(default=3.0, metadata={"range": (0.2, 3.5)})
+    """Time between two looks in an empty room, and when the board is hot; people are not followed over longer gaps."""
+    hottest_celsius: float = field(default=75.0, metadata={"range": (20.0, 110.0)})
+    """A hotter board looks slowly."""
     detector: Literal["short", "full", "both"] = "both"
     """MediaPipe's model: up to about 2 m, up to about 5 m, or the second where the first finds nobody."""
+
+    @property
+    def pace(self) -> PaceSettings:
+        """What decides how often the eyes look."""
+        return PaceSettings(self.rate_hz, self.glance_rate_hz, self.slow_look_seconds, self.hottest_celsius)
+
+    @property
+    def fastest_hz(self) -> float:
+        """Most frames a second that are ever taken."""
+        return max(self.rate_hz, self.glance_rate_hz)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from device.domain.reading import Modality
 from device.errors import SetupError
 from device.librarian import Librarian
 from device.ports import Camera, Microphone
-from device.senses import build_ears, build_eyes
+from device.senses import build_ears, build_lookout
 from device.sensing.sense import SenseLoop
 from web_ui.server import PageServer
 
@@ -118,14 +118,16 @@ def _senses(
     if open_camera is None:
         conductor.post(SenseChanged(Modality.FACE, SenseState.OFF, "no camera configured", clock()))
     else:
+        lookout = build_lookout(config)
         senses[Modality.FACE] = SenseLoop(
             Modality.FACE,
             open_camera,
-            build_eyes(config).look,
+            lookout.watch,
             conductor.post,
             clock,
             beats.loop("eyes", SENSE_DEADLINE_SECONDS),
-            interval_seconds=1.0 / config.camera.rate_hz,
+            wait_seconds=lookout.wait_seconds,
+            forget=lookout.forget,
             enabled=wishes.face_on,
         )
     open_microphone = _microphone_opener(config, scene, began_seconds)
@@ -149,7 +151,7 @@ def _camera_opener(config: Config, scene: Scene | None, began_seconds: float) ->
     """What opens the camera anew each time; None where none is configured."""
     clock, camera = time.monotonic, config.camera
     if scene:
-        return lambda: SceneCamera(scene, clock, camera.rate_hz, began_seconds)
+        return lambda: SceneCamera(scene, clock, camera.fastest_hz, began_seconds)
     if camera.source == "none":
         return None
     if camera.source == "picamera2" or (camera.source == "auto" and importlib.util.find_spec("picamera2")):

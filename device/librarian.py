@@ -13,7 +13,7 @@ from device.domain.events import CatalogueChanged
 from device.domain.lexicon import unknown_words
 from device.domain.tracks import Origin
 from device.errors import MoodifyError
-from device.library import household_lexicon, remark, scan
+from device.library import household_lexicon, lexicon_stamp, remark, scan
 from device.ports import Clock, LibraryReport, Post
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class Librarian:
         self._catalogue = catalogue
         self._post = post
         self._clock = clock
+        self._counted: tuple[tuple[object, ...], LibraryReport] | None = None
         self._stop = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="librarian")
@@ -61,7 +62,16 @@ class Librarian:
         self._woken.set()
 
     def report(self) -> LibraryReport:
-        """How the library is doing."""
+        """How the library is doing; counted anew only when the catalogue or the household's own words changed."""
+        key = (*self._catalogue.state(), lexicon_stamp(self._state_folder))
+        known = self._counted
+        if known and known[0] == key:
+            return known[1]
+        report = self._count()
+        self._counted = key, report
+        return report
+
+    def _count(self) -> LibraryReport:
         counts, going = self._catalogue.counts(), how_it_goes(self._catalogue)
         problems = (*self._catalogue.problems(), *self._catalogue.analysis_failures())
         unknown = unknown_words(self._catalogue.mood_words(), household_lexicon(self._state_folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def scan(
 
 def load_lexicon(path: Path | None = None) -> Lexicon:
     """The lexicon that comes with the program, with a person's own in `path` over it; SetupError when that is wrong."""
-    shipped = parse_lexicon(resources.files("device").joinpath("lexicon.toml").read_text(encoding="utf-8"))
+    shipped = _shipped_lexicon()
     if path is None:
         return shipped
     try:
@@ -82,10 +83,23 @@ def load_lexicon(path: Path | None = None) -> Lexicon:
         raise SetupError(f"lexicon {path}: {error}") from None
 
 
+@cache
+def _shipped_lexicon() -> Lexicon:
+    return parse_lexicon(resources.files("device").joinpath("lexicon.toml").read_text(encoding="utf-8"))
+
+
 def household_lexicon(state_folder: Path) -> Lexicon:
     """The lexicon with the household's own words in `lexicon.toml` of the state folder, where there is one."""
     own = state_folder / OWN_LEXICON
     return load_lexicon(own if own.exists() else None)
+
+
+def lexicon_stamp(state_folder: Path) -> int:
+    """Another number whenever the household's own words were changed; 0 where there are none."""
+    try:
+        return (state_folder / OWN_LEXICON).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def remark(report: ScanReport, music_folder: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from device.adapters.board import temperature_celsius
 from device.adapters.cards import read_card
 from device.adapters.faces_mediapipe import MediapipeFaceFinder
 from device.adapters.speech_silero import SileroSpeechGate
@@ -13,6 +14,7 @@ from device.config import Config
 from device.domain.reading import Modality
 from device.sensing.ears import Ears
 from device.sensing.eyes import Eyes
+from device.sensing.lookout import Lookout
 from device.sensing.own_music import LAG_SECONDS, Reference
 
 
@@ -20,6 +22,12 @@ def build_eyes(config: Config) -> Eyes:
     """Face finder, face model and its card; SetupError when one of them is missing or wrong."""
     card = read_card(config.paths.models, Modality.FACE)
     return Eyes(MediapipeFaceFinder(config.camera.detector), TfliteClassifier(card), card.crop)
+
+
+def build_lookout(config: Config) -> Lookout:
+    """The eyes with somebody who tells them when to look."""
+    eyes = build_eyes(config)
+    return Lookout(eyes.look, config.camera.pace, temperature_celsius, eyes.forget)
 
 
 def build_ears(config: Config, playing: Callable[[], bool]) -> Ears:

@@ -13,7 +13,9 @@ from device.domain.events import (
     ClearOverride,
     Command,
     CorrectMood,
+    ForgetNeutral,
     ForgetTaste,
+    LearnNeutral,
     NotNow,
     PressNext,
     PressPause,
@@ -28,7 +30,7 @@ from device.domain.events import (
 from device.domain.goal import GOALS, Goal
 from device.domain.labels import LABELS
 from device.domain.reading import Modality
-from device.domain.snapshot import OverrideView, PlayerView, SenseView, Snapshot
+from device.domain.snapshot import NeutralView, OverrideView, PlayerView, SenseView, Snapshot
 from device.ports import LibraryReport
 
 DEFAULT_OVERRIDE_MINUTES = 60
@@ -51,6 +53,8 @@ def snapshot_json(snapshot: Snapshot) -> Json:
         "confidence": _rounded(snapshot.confidence, 3),
         "posterior": {label: _rounded(p, 3) for label, p in zip(LABELS, snapshot.posterior.values, strict=True)},
         "affect": {"valence": _rounded(snapshot.affect.valence, 3), "arousal": _rounded(snapshot.affect.arousal, 3)},
+        "people": snapshot.people,
+        "disagreement": _rounded(snapshot.disagreement, 2),
         "reason": snapshot.reason,
         "since_seconds": _rounded(snapshot.since_seconds, 1),
         "senses": {sense.modality.value: _sense_json(sense) for sense in snapshot.senses},
@@ -60,6 +64,7 @@ def snapshot_json(snapshot: Snapshot) -> Json:
         "goal": snapshot.goal.value,
         "offer": snapshot.offer.value if snapshot.offer else None,
         "quiet": snapshot.quiet,
+        "neutral": _neutral_json(snapshot.neutral),
     }
 
 
@@ -193,6 +198,8 @@ _FORMS: dict[str, _Form] = {
     "goal": _Form(("goal",), '{"goal": "lift"}', lambda given: SetGoal(Goal(given.choice("goal", GOALS)))),
     "turn-down-offer": _Form((), "{}", lambda _: TurnDownOffer()),
     "forget-taste": _Form(("mood",), '{"mood": "sad"}, or {} for all', _forget),
+    "learn-neutral": _Form((), "{}", lambda _: LearnNeutral()),
+    "forget-neutral": _Form((), "{}", lambda _: ForgetNeutral()),
 }
 
 COMMANDS: tuple[str, ...] = tuple(_FORMS)
@@ -203,6 +210,15 @@ def _override_json(override: OverrideView | None) -> Json | None:
     if override is None:
         return None
     return {"mood": override.mood, "ends_in_seconds": _rounded(override.ends_in_seconds, 1)}
+
+
+def _neutral_json(neutral: NeutralView) -> Json:
+    left = neutral.seconds_left
+    return {
+        "learned": neutral.learned,
+        "seconds_left": None if left is None else _rounded(left, 1),
+        "detail": neutral.detail,
+    }
 
 
 def _sense_json(sense: SenseView) -> Json:

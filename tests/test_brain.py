@@ -45,9 +45,10 @@ from device.domain.events import (
     TurnDownOffer,
 )
 from device.domain.goal import Goal, GoalSettings
-from device.domain.labels import AFFECT_OF_LABEL, LABELS, UNKNOWN, Affect
+from device.domain.labels import AFFECT_OF_LABEL, CALM, LABELS, MIXED, UNKNOWN, Affect
 from device.domain.mood import MoodSettings
 from device.domain.night import QuietSettings
+from device.domain.people import reading_with
 from device.domain.picture import picture
 from device.domain.player import (
     ChangeVolume,
@@ -63,7 +64,8 @@ from device.domain.player import (
     TurnTo,
 )
 from device.domain.preference import OutcomeKind, Preference
-from device.domain.reading import UNIFORM, Modality, Posterior, Reading, normalised
+from device.domain.programme import Course, aim
+from device.domain.reading import UNIFORM, Modality, Person, Posterior, Reading, normalised
 from device.domain.shelf import shelve
 from device.domain.tracks import Origin, Track
 
@@ -75,6 +77,10 @@ def track(name: str, mood: str) -> Track:
 
 
 LIBRARY = tuple(track(f"{mood}-{n}", mood) for mood in ("happy", "sad", "angry", "neutral") for n in range(3))
+
+
+def sure_of(label: str) -> Posterior:
+    return Posterior(tuple(0.94 if name == label else 0.01 for name in LABELS))
 
 
 def song(name: str, song_id: int) -> QueuedSong:
@@ -271,6 +277,19 @@ def test_a_refused_song_gets_another_chance_when_the_music_folder_was_read_again
     (start,) = [effect for effect in day.feel("happy") if isinstance(effect, Enqueue)]
     assert not day.tell(PlayerRefused, "no such song", start.uri)
     assert day.stock([track("happy-0", "happy")]) == [start]
+
+
+def test_a_room_that_differs_is_aimed_at_calmly_and_nothing_is_cut_short(day: Day) -> None:
+    day.begin("sad")
+    happy, sad = (Person(sure_of(label), 1.0) for label in ("happy", "sad"))
+    effects: list[object] = []
+    for _ in range(100):
+        day.at += 0.1
+        plain = Reading(Modality.FACE, happy.posterior, 1.0, day.at)
+        effects += day.tell(Perceived, reading_with(plain, (happy, sad)))
+    assert day.picture.mood == MIXED and day.picture.people == 2
+    assert not [effect for effect in effects if isinstance(effect, TurnTo | SkipNext)]
+    assert aim(replace(day.state.programme, course=Course()), SETTINGS.rules) == CALM
 
 
 def test_an_override_rules_until_its_end_and_says_so(day: Day) -> None:

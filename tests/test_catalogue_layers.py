@@ -245,13 +245,6 @@ def test_plays_skips_and_ratings_are_tallied(catalogue):
     assert catalogue.tally("never") == PlayTally()
 
 
-def test_the_larger_of_two_tallies_counts_and_a_judgement_stays(catalogue):
-    catalogue.add_play("a", "", "", 100.0)
-    assert catalogue.merge_tally("a", PlayTally(7, 0, 50.0, 60.0, 2)) == PlayTally(7, 0, 100.0, 60.0, 2)
-    assert catalogue.merge_tally("a", PlayTally(3, 1, 0.0, 0.0, 0)) == PlayTally(7, 1, 100.0, 60.0, 2)
-    assert catalogue.tally("a") == PlayTally(7, 1, 100.0, 60.0, 2)
-
-
 def test_outcomes_come_back_newest_last_and_can_be_forgotten(catalogue):
     full = SongOutcome("a", "liked", "happy", 1.0, 2**32 - 1, 7, Affect(0.1, 0.2), Affect(0.3, 0.4), b"x" * 12)
     bare = [SongOutcome("b", "heard_out", mood, float(n)) for n, mood in enumerate(("sad", "happy", "sad"), 2)]

@@ -102,6 +102,15 @@ class TestMemory:
         self.memory(tmp_path).save(Wishes(face_on=False))
         assert self.memory(tmp_path).load() == Wishes(face_on=False)
 
+    def test_the_neutral_face_is_kept_and_nonsense_in_its_place_is_not(self, tmp_path) -> None:
+        face = (0.0, 0.0, 0.0, 0.0, 1.2, 0.0, 0.0)
+        self.memory(tmp_path).save(Wishes(neutral=face))
+        assert self.memory(tmp_path).load() == Wishes(neutral=face)
+        text = (tmp_path / "wishes.json").read_text()
+        for nonsense in ("99.0", "[1]", '"x"'):
+            (tmp_path / "wishes.json").write_text(text.replace("1.2", nonsense))
+            assert self.memory(tmp_path).load() == Wishes()
+
     def test_an_override_goes_on_for_the_time_that_is_left(self, tmp_path) -> None:
         self.memory(tmp_path).save(Wishes(override=Override("sad", 160.0)))
         after = self.memory(tmp_path, monotonic=5.0, wall=1020.0).load()

@@ -16,7 +16,12 @@ from device.adapters.tflite import TfliteClassifier
 from device.config import Config
 from device.demo import portrait, speech
 from device.demo.scene_maker import make_scene
+from device.domain.brain import BrainSettings, State, handle
+from device.domain.events import Perceived, Tick
+from device.domain.labels import MIXED
+from device.domain.picture import picture
 from device.domain.reading import Modality
+from device.domain.snapshot import Snapshot
 from device.errors import SetupError
 from device.ports import SAMPLE_RATE_HZ, Chunk, Frame
 from device.sensing.ears import Ears
@@ -45,6 +50,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 @pytest.mark.parametrize("label", LOOKS)
 def test_a_look_is_found_and_recognised_with_a_margin(label: str, eyes: Eyes) -> None:
+    eyes.forget()
     reading = eyes.look(Frame(LOOKS[label](portrait.photograph()), 0.0))
     assert reading is not None
     assert reading.posterior.label == label
@@ -55,9 +61,36 @@ def test_a_look_is_found_and_recognised_with_a_margin(label: str, eyes: Eyes) ->
 
 @pytest.mark.parametrize("label", LOOKS)
 def test_a_look_stays_recognised_when_it_is_darker_and_elsewhere(label: str, eyes: Eyes) -> None:
+    eyes.forget()
     frame = np.roll(LOOKS[label](portrait.photograph()), 40, axis=(0, 1))
     reading = eyes.look(Frame((frame * 0.6).astype(np.uint8), 0.0))
     assert reading is not None and reading.posterior.label == label
+
+
+def side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Two portraits in one frame, each cut to its face, on a plain wall."""
+    frame = np.full((480, 640, 3), 150, np.uint8)
+    frame[90:390, :320], frame[90:390, 320:] = left[10:310, 160:480], right[10:310, 160:480]
+    return frame
+
+
+def told_after(eyes: Eyes, frame: np.ndarray, seconds: float) -> Snapshot:
+    """What the speaker tells after looking at one frame for a while."""
+    eyes.forget()
+    state, settings = State(), BrainSettings()
+    for at in np.arange(0.5, seconds, 0.5):
+        reading = eyes.look(Frame(frame, at))
+        for event in ([Perceived(reading, at)] if reading else []) + [Tick(at)]:
+            state, _ = handle(state, event, settings)
+    return picture(state, 1)
+
+
+def test_two_people_who_look_alike_make_one_mood_and_two_who_differ_a_mixed_one(eyes: Eyes) -> None:
+    happy, sad = portrait.photograph(), portrait.sad(portrait.photograph())
+    alike = told_after(eyes, side_by_side(happy, happy), 14.0)
+    assert (alike.mood, alike.people) == ("happy", 2) and "(2 people)" in alike.reason
+    differ = told_after(eyes, side_by_side(happy, sad), 14.0)
+    assert (differ.mood, differ.people) == (MIXED, 2) and differ.reason.startswith("faces differ: ")
 
 
 def test_a_frame_is_what_a_camera_gives() -> None:

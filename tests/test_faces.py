@@ -109,3 +109,15 @@ def test_a_mediapipe_whose_model_file_is_gone_is_named(monkeypatch: pytest.Monke
     monkeypatch.setattr(face_detection, "_FULL_RANGE_GRAPH_FILE_PATH", "mediapipe/modules/face_detection/gone.binarypb")
     with pytest.raises(SetupError, match=r"mediapipe: .*; install mediapipe==0\.10\.18"):
         MediapipeFaceFinder("full")
+
+
+def test_finding_faces_does_not_bring_a_drawing_library_along() -> None:
+    program = (
+        "import sys\n"
+        "from device.adapters.faces_mediapipe import MediapipeFaceFinder\n"
+        "MediapipeFaceFinder('short').close()\n"
+        "assert not [name for name in sys.modules if name.startswith('matplotlib')]\n"
+        "import matplotlib.pyplot\n"
+        "assert matplotlib.pyplot.figure\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=90)

@@ -21,7 +21,9 @@ from device.config import MqttConfig
 from device.domain.events import (
     Asked,
     ClearOverride,
+    ForgetNeutral,
     HeraldChanged,
+    LearnNeutral,
     NotNow,
     PressNext,
     PressPause,
@@ -379,6 +381,7 @@ def render(template, **values):
 SHOWN = {
     "mood": "happy",
     "confidence": "71",
+    "people": "0",
     "song": "Artist – Song",
     "override": "auto",
     "goal": "match",
@@ -438,6 +441,8 @@ def test_every_control_of_the_description_gives_its_command(broker):
             *(SetOverride(label, 3600.0) for label in LABELS),
             *(SetGoal(goal) for goal in Goal),
             NotNow(),
+            LearnNeutral(),
+            ForgetNeutral(),
             PressNext(),
             PressPlay(),
             PressPause(),

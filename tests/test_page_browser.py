@@ -13,7 +13,9 @@ from device.config import PageConfig
 from device.domain.events import (
     ClearOverride,
     CorrectMood,
+    ForgetNeutral,
     ForgetTaste,
+    LearnNeutral,
     NotNow,
     PressNext,
     PressPause,
@@ -29,6 +31,7 @@ from device.domain.goal import Goal
 from device.domain.labels import LABELS
 from device.domain.player import PlayState
 from device.domain.reading import Modality
+from device.domain.snapshot import NeutralView
 from tests.fakes_controls import FakeControls, FakeLibrary, a_snapshot, overridden
 from web_ui.pairing import PairingStore
 from web_ui.server import PageServer
@@ -110,6 +113,41 @@ def test_the_page_follows_the_speaker_without_being_asked(page, controls):
         controls.push(a_snapshot(mood))
         expect(page.locator("#mood")).to_have_text(mood.capitalize())
         expect(page.locator("body")).to_have_attribute("data-mood", mood)
+
+
+def test_several_people_and_what_they_make_of_the_mood_are_told(page, controls):
+    controls.push(a_snapshot("happy", people=3))
+    expect(page.locator("#facts")).to_have_text("56 % sure · 3 people · for 4 min")
+    expect(page.locator("#sense-face-state")).to_have_text("On, sees 3 people, together happy 0.71")
+    controls.push(a_snapshot("mixed", people=2, disagreement=0.6, reason="faces differ: happy, sad"))
+    expect(page.locator("#mood")).to_have_text("Mixed")
+    expect(page.locator("body")).to_have_attribute("data-mood", "mixed")
+    expect(page.locator("#facts")).to_have_text("2 people · for 4 min")
+    expect(page.locator("#reason")).to_have_text("faces differ: happy, sad")
+    expect(page.locator(".bars .top-one")).to_have_count(0)
+
+
+def test_the_neutral_face_is_learned_before_ones_eyes_and_forgotten_after_a_second_thought(page, controls):
+    page.locator("#neutral-learn").click()
+    assert controls.wait_for_command(LearnNeutral())
+    controls.push(a_snapshot(neutral=NeutralView(False, 5.0)))
+    expect(page.locator("#neutral-words")).to_have_text("Look at the camera, face at rest …")
+    expect(page.locator("#neutral-progress")).to_have_js_property("value", 15)
+    page.get_by_role("button", name="Stop").click()
+    assert controls.wait_for_command(ForgetNeutral())
+    controls.push(a_snapshot(neutral=NeutralView(False, None, "the camera went off")))
+    expect(page.locator("#neutral-words")).to_have_text("Not learned: the camera went off.")
+    expect(page.locator("#neutral-forget")).to_be_hidden()
+    controls.push(a_snapshot(neutral=NeutralView(True)))
+    expect(page.locator("#neutral-words")).to_have_text("It knows how your faces look at rest.")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    before = len(controls.asked)
+    page.get_by_role("button", name="Forget it", exact=True).click()
+    assert len(controls.asked) == before
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Forget it", exact=True).click()
+    expect(page.locator("#toast")).to_have_text("Forgotten.")
+    assert len(controls.asked) == before + 1
 
 
 def test_a_goal_is_set_and_shown(page, controls):

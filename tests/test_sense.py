@@ -37,7 +37,8 @@ class Bench:
         self.source = FakeSource()
         self.events: list[Event] = []
         self.beats = 0
-        settings = {"interval_seconds": 0.01, "read_timeout_seconds": 0.3, **settings}
+        interval_seconds = settings.pop("interval_seconds", 0.01)
+        settings = {"wait_seconds": lambda: interval_seconds, "read_timeout_seconds": 0.3, **settings}
         self.loop: SenseLoop[int] = SenseLoop(
             Modality.FACE, lambda: self.source, perceive, self.events.append, time.monotonic, self.beat, **settings
         )
@@ -257,6 +258,33 @@ def test_without_an_interval_every_item_is_taken(make: Callable[..., Bench]) -> 
     bench.loop.close()
     heard = [event.reading.at_seconds for event in bench.events if isinstance(event, Perceived)]
     assert heard == [float(item) for item in range(1, len(heard) + 1)]
+
+
+@pytest.mark.parametrize("end", ["switch", "close", "lost"])
+def test_what_the_hardware_gave_is_forgotten_when_it_is_closed(make: Callable[..., Bench], end: str) -> None:
+    forgotten: list[bool] = []
+    bench = make(forget=lambda: forgotten.append(bench.source.open))
+    bench.loop.start()
+    until(lambda: bench.readings)
+    assert not forgotten
+    if end == "lost":
+        bench.source.absent = "camera: unplugged"
+    elif end == "switch":
+        bench.loop.switch(False)
+    else:
+        bench.loop.close()
+    until(lambda: forgotten)
+    assert forgotten[0] is False
+
+
+def test_the_wait_may_change_from_item_to_item(make: Callable[..., Bench]) -> None:
+    waits = iter([0.0] * 20 + [1000.0] * 2)
+    bench = make(wait_seconds=lambda: next(waits))
+    bench.loop.start()
+    until(lambda: bench.source.items >= 21)
+    beats = bench.beats
+    until(lambda: bench.beats >= beats + 3)
+    assert bench.source.items == 21
 
 
 def test_a_look_that_never_ends_stops_the_beats(make: Callable[..., Bench]) -> None:

@@ -157,14 +157,16 @@ def test_a_truncated_model_is_refused_before_the_runtime_sees_it(face: FaceCard,
 
 
 def test_an_unknown_runtime_is_named(face: FaceCard) -> None:
-    with pytest.raises(SetupError, match="onnx: no such model runtime; known here: auto, tflite-runtime"):
+    with pytest.raises(
+        SetupError, match="onnx: no such model runtime; known here: auto, ai-edge-litert, tflite-runtime"
+    ):
         TfliteClassifier(face, runtime="onnx")
 
 
 def test_a_runtime_that_is_not_installed_is_named(face: FaceCard, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in RUNTIMES.values():
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(SetupError, match="tflite-runtime or ai-edge-litert: not installed"):
+    with pytest.raises(SetupError, match="ai-edge-litert or tflite-runtime: not installed"):
         TfliteClassifier(face)
 
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from device.domain.events import (
     ClearOverride,
     CorrectMood,
+    ForgetNeutral,
     ForgetTaste,
+    LearnNeutral,
     NotNow,
     PressNext,
     PressPause,
@@ -30,7 +32,7 @@ from device.domain.goal import Goal
 from device.domain.labels import LABELS, Affect
 from device.domain.player import PlayState
 from device.domain.reading import Modality, Posterior
-from device.domain.snapshot import OverrideView, PlayerView, SenseView, Snapshot
+from device.domain.snapshot import NeutralView, OverrideView, PlayerView, SenseView, Snapshot
 from device.wire import COMMANDS, LONGEST_PAYLOAD_BYTES, json_text, parse_command, parse_json, snapshot_json
 
 PLAYER = PlayerView(
@@ -69,6 +71,9 @@ SNAPSHOT = Snapshot(
     broker_detail="127.0.0.1:1883: refused",
     track_count=24,
     catalogue_detail="",
+    people=2,
+    disagreement=0.456,
+    neutral=NeutralView(True, 12.34),
 )
 
 
@@ -90,6 +95,8 @@ def test_a_snapshot_keeps_its_documented_keys():
             "neutral": 0.077,
         },
         "affect": {"valence": 0.8, "arousal": 0.5},
+        "people": 2,
+        "disagreement": 0.46,
         "reason": "face happy 0.71, voice ignored: own music",
         "since_seconds": 3.1,
         "senses": {
@@ -122,6 +129,7 @@ def test_a_snapshot_keeps_its_documented_keys():
         "goal": "match",
         "offer": None,
         "quiet": False,
+        "neutral": {"learned": True, "seconds_left": 12.3, "detail": ""},
     }
 
 
@@ -167,6 +175,8 @@ def test_a_title_with_a_lone_surrogate_still_becomes_text():
         ("turn-down-offer", {}, TurnDownOffer()),
         ("forget-taste", {"mood": "angry"}, ForgetTaste("angry")),
         ("forget-taste", None, ForgetTaste("")),
+        ("learn-neutral", None, LearnNeutral()),
+        ("forget-neutral", {}, ForgetNeutral()),
     ],
 )
 def test_a_good_command_is_understood(name, payload, command):
@@ -201,6 +211,7 @@ def test_a_good_command_is_understood(name, payload, command):
         ("rate", {"liked": "yes"}, "is not true or false"),
         ("goal", {"goal": "joy"}, "goal: goal: 'joy' is not one of match, lift, calm, off"),
         ("correct", {"mood": "unknown"}, "is not one of angry"),
+        ("override", {"mood": "mixed"}, "is not one of angry"),
         ("forget-taste", {"mood": 3}, "is not one of angry"),
     ],
 )

@@ -67,7 +67,7 @@ class PicameraCamera:
 
     def _start(self, colour_space: Any) -> None:
         camera, size = self._camera, (self._config.width // 2 * 2, self._config.height // 2 * 2)
-        rate_hz = max(self._config.rate_hz, LEAST_RATE_HZ)
+        rate_hz = max(self._config.fastest_hz, LEAST_RATE_HZ)
         camera.configure(
             camera.create_video_configuration(
                 main={"size": (max(size[0], WIDE_SIZE[0]), max(size[1], WIDE_SIZE[1])), "format": "YUV420"},

@@ -19,6 +19,8 @@ OPEN_SECONDS = 6.0
 CLOSE_SECONDS = 3.0
 DRIVER_WAIT_SECONDS = 2
 """How long the driver waits for one picture before it gives up."""
+LEAST_RATE_HZ = 15.0
+"""The driver is asked for no more than this, unless more are wanted: pictures that nobody looks at cost time, too."""
 ADVICE = "plug the webcam in, or set camera.device (v4l2-ctl --list-devices names them)"
 
 
@@ -145,6 +147,7 @@ def _open_capture(config: CameraConfig, backend: int) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(config.device, backend)
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, config.width)
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, config.height)
+    capture.set(cv2.CAP_PROP_FPS, max(config.fastest_hz, LEAST_RATE_HZ))
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)
     return capture
 

@@ -265,6 +265,10 @@ class Catalogue:
         """Another number whenever another process (a scan, the analysis) has written."""
         return self._file.version()
 
+    def state(self) -> tuple[int, int]:
+        """Another pair whenever anybody has written: what was counted may be counted anew."""
+        return self._file.state()
+
     def counts(self) -> Counts:
         """How many tracks there are, and what is known of them."""
         by_said = self._file.rows(f"SELECT said, COUNT(*) AS count FROM track WHERE {LIVE} GROUP BY said")
@@ -542,21 +546,6 @@ class Catalogue:
         """How often and when a song was played and skipped; zeros for one nobody played."""
         rows = self._file.rows("SELECT * FROM tally WHERE uri = ?", uri)
         return _tally_of(rows[0]) if rows else PlayTally()
-
-    def merge_tally(self, uri: str, other: PlayTally) -> PlayTally:
-        """Take in what a player counted: the larger of both sides; its judgement only where there is none here."""
-        with self._file.writing() as db:
-            ours = _tally(db, uri)
-            merged = PlayTally(
-                max(ours.play_count, other.play_count),
-                max(ours.skip_count, other.skip_count),
-                max(ours.last_played_unix, other.last_played_unix),
-                max(ours.last_skipped_unix, other.last_skipped_unix),
-                other.like if ours.like == UNJUDGED else ours.like,
-            )
-            if merged != ours:
-                _write_tally(db, uri, merged)
-        return merged
 
     def add_outcome(self, outcome: SongOutcome) -> None:
         """Write down what became of a song."""

@@ -138,6 +138,11 @@ class CatalogueFile:
         with self._lock, self._translated():
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
+    def state(self) -> tuple[int, int]:
+        """Another pair whenever anybody has written, this process included."""
+        with self._lock, self._translated():
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0]), self._db.total_changes
+
     @contextmanager
     def reading(self) -> Iterator[Db]:
         """A connection of its own for a long answer, so that nobody waits for it; it sees one moment."""

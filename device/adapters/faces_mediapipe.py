@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -61,13 +64,26 @@ class MediapipeFaceFinder:
 def _open(model: int, smallest_score: float) -> Any:
     """MediaPipe's face detection; up to 0.10.2x the model files are inside the package."""
     try:
-        solution = import_module("mediapipe.python.solutions.face_detection")
+        with _without_matplotlib():
+            solution = import_module("mediapipe.python.solutions.face_detection")
         return solution.FaceDetection(min_detection_confidence=smallest_score, model_selection=model)
     except ImportError:
         reason = "it is not installed, or too new: from 0.10.30 on it has no face detector inside"
     except (FileNotFoundError, RuntimeError) as error:
         reason = " ".join(str(error).split())
     raise SetupError(f"mediapipe: {reason}; install mediapipe==0.10.18")
+
+
+@contextmanager
+def _without_matplotlib() -> Iterator[None]:
+    """MediaPipe imports matplotlib for drawings that nobody here asks for: 30 MB."""
+    names = [name for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules]
+    sys.modules.update({name: ModuleType(name) for name in names})
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
 
 
 def _box(detection: Any, width: int, height: int) -> FaceBox:

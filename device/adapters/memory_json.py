@@ -1,4 +1,4 @@
-"""Keeps what a person set (senses off, an override, the goal) in a small JSON file, written atomically."""
+"""Keeps what a person set (senses, override, goal, neutral face) in a small JSON file, written atomically."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from device.domain.brain import Override, Wishes
 from device.domain.goal import Goal
 from device.domain.labels import LABELS
+from device.domain.neutral import is_baseline
 from device.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,15 @@ class JsonMemory:
         try:
             kept = json.loads(self._path.read_text(encoding="utf-8"))
             goal = Goal(kept.get("goal", Goal.MATCH.value))
-            return Wishes(kept["face_on"] is True, kept["voice_on"] is True, self._override(kept.get("override")), goal)
+            override = self._override(kept.get("override"))
+            neutral = kept.get("neutral")
+            return Wishes(
+                kept["face_on"] is True,
+                kept["voice_on"] is True,
+                override,
+                goal,
+                tuple(map(float, neutral)) if is_baseline(neutral) else None,
+            )
         except FileNotFoundError:
             return Wishes()
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -48,6 +57,7 @@ class JsonMemory:
             if override
             else None,
             "goal": wishes.goal.value,
+            "neutral": wishes.neutral,
         }
         fresh = self._path.with_suffix(".new")
         try:

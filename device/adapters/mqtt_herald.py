@@ -288,5 +288,6 @@ def _steady(told: Json) -> Json:
         "sequence": 0,
         "since_seconds": 0,
         "override": override and override["mood"],
+        "neutral": {**told["neutral"], "seconds_left": told["neutral"]["seconds_left"] is not None},
         "player": {**told["player"], "elapsed_seconds": 0},
     }

@@ -107,6 +107,14 @@ def _components(topics: Topics) -> dict[str, Json]:
             "state_topic": topics.state,
             "value_template": "{{ (value_json.confidence * 100) | round | int }}",
         },
+        "people": {
+            "platform": "sensor",
+            "name": "People",
+            "icon": "mdi:account-multiple-outline",
+            "state_class": "measurement",
+            "state_topic": topics.state,
+            "value_template": "{{ value_json.people }}",
+        },
         "song": {
             "platform": "sensor",
             "name": "Song",
@@ -135,6 +143,8 @@ def _components(topics: Topics) -> dict[str, Json]:
             "command_template": '{"goal": "{{ value }}"}',
         },
         "not_now": _button(topics, "not-now", "Not in this mood", "mdi:music-off"),
+        "learn_neutral": _button(topics, "learn-neutral", "Learn our neutral face", "mdi:emoticon-neutral-outline"),
+        "forget_neutral": _button(topics, "forget-neutral", "Forget our neutral face", "mdi:eraser"),
         "next": _button(topics, "next", "Next song", "mdi:skip-next"),
         "play": _button(topics, "play", "Play", "mdi:play"),
         "pause": _button(topics, "pause", "Pause", "mdi:pause"),

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
 from systemd.daemon import notify
-
-MICROSECONDS = 1e-6
 
 
 def ready() -> None:
@@ -27,10 +23,3 @@ def stopping() -> None:
 def status(text: str) -> None:
     """One line for `systemctl status`."""
     notify(f"STATUS={' '.join(text.split())}")
-
-
-def watchdog_seconds() -> float | None:
-    """How often at least the watchdog must be fed; None when this process is not watched."""
-    microseconds = os.environ.get("WATCHDOG_USEC", "")
-    watched = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-    return int(microseconds) * MICROSECONDS if microseconds.isdecimal() and watched else None

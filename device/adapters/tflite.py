@@ -1,9 +1,9 @@
-"""Runs an int8 TFLite model with tflite-runtime or its successor ai-edge-litert, and checks it against its card."""
+"""Runs an int8 TFLite model with ai-edge-litert or its forerunner tflite-runtime, and checks it against its card."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,11 @@ from device.domain.reading import Posterior, calibrate
 from device.errors import SetupError
 from device.quiet import without_chatter
 
-Runtime = Literal["tflite-runtime", "ai-edge-litert"]
-
 RUNTIMES: dict[str, str] = {
-    "tflite-runtime": "tflite_runtime.interpreter",
     "ai-edge-litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
 }
-"""Package name and module, in the order of preference."""
+"""Package name and module, in the order of preference (docs/decisions/0004-two-runtimes.md)."""
 
 INT8 = np.iinfo(np.int8)
 

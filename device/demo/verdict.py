@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from device.domain.fusion import FusionSettings
-from device.domain.labels import UNKNOWN, Affect, affect_of
+from device.domain.labels import LABELS, UNKNOWN, Affect, affect_of
 from device.domain.selection import SelectionSettings, fits
 
 WANTED_MOODS = 2
@@ -81,7 +81,7 @@ class Evidence:
         changed = mood != self.mood
         if changed:
             self.mood, self.since_seconds = mood, at_seconds
-        if mood != UNKNOWN:
+        if mood in LABELS:
             sighting = self.sightings.setdefault(mood, Sighting(mood, at_seconds))
             for sense in SENSES:
                 _note_sense(sighting, sense, state["senses"][sense])

@@ -12,8 +12,10 @@ from device.domain.events import (
     Command,
     CorrectMood,
     Event,
+    ForgetNeutral,
     ForgetTaste,
     HeraldChanged,
+    LearnNeutral,
     NotNow,
     Perceived,
     PlayerChanged,
@@ -38,6 +40,7 @@ from device.domain.goal import Goal, LowSpell, endure
 from device.domain.labels import Affect, affect_of
 from device.domain.listening import Ending
 from device.domain.mood import Mood, MoodSettings, step
+from device.domain.neutral import Baseline, Looking, at_home, learn, take_look
 from device.domain.night import is_quiet
 from device.domain.player import PlayerAction, PlayState
 from device.domain.preference import Outcome, OutcomeKind, forget
@@ -83,6 +86,7 @@ class Wishes:
     voice_on: bool = True
     override: Override | None = None
     goal: Goal = Goal.MATCH
+    neutral: Baseline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,14 @@ class State:
     voice: SenseStatus = SenseStatus(Modality.VOICE)
     fused: Fused | None = None
     mood: Mood = field(default_factory=Mood)
+    people: int = 0
+    """How many faces are in view."""
+    neutral: Baseline | None = None
+    """The home's neutral face; None until it was learned."""
+    looking: Looking | None = None
+    """While it is being learned."""
+    neutral_detail: str = ""
+    """Why it was not learned; empty when nothing went wrong."""
     override: Override | None = None
     spell: LowSpell = field(default_factory=LowSpell)
     unix_offset: float | None = None
@@ -184,7 +196,7 @@ def handle(state: State, event: Event, settings: BrainSettings) -> tuple[State, 
 
 def wishes_of(state: State) -> Wishes:
     """What is to be kept over a restart."""
-    return Wishes(state.face.wanted, state.voice.wanted, state.override, state.programme.goal)
+    return Wishes(state.face.wanted, state.voice.wanted, state.override, state.programme.goal, state.neutral)
 
 
 def state_with(wishes: Wishes, programme: Programme) -> State:
@@ -193,6 +205,7 @@ def state_with(wishes: Wishes, programme: Programme) -> State:
         face=SenseStatus(Modality.FACE, wanted=wishes.face_on),
         voice=SenseStatus(Modality.VOICE, wanted=wishes.voice_on),
         override=wishes.override,
+        neutral=wishes.neutral,
         programme=replace(programme, goal=wishes.goal),
     )
 
@@ -200,10 +213,12 @@ def state_with(wishes: Wishes, programme: Programme) -> State:
 def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State, tuple[Effect, ...]]:
     match event:
         case Perceived(reading):
-            sense = replace(_sense(state, reading.modality), reading=reading)
-            return _with_sense(state, sense), ()
+            return _perceive(state, reading), ()
         case SenseChanged(modality, sense_state, detail):
-            return _with_sense(state, _sense_changed(_sense(state, modality), sense_state, detail)), ()
+            state = _with_sense(state, _sense_changed(_sense(state, modality), sense_state, detail))
+            if state.looking and state.face.state is not SenseState.ON:
+                state = replace(state, looking=None, neutral_detail="the camera went off")
+            return state, ()
         case PlayerChanged(status):
             programme, heard = music.listen_to_player(state.programme, status, settings.rules)
             return replace(state, programme=programme, player_detail=""), _records(heard)
@@ -243,6 +258,10 @@ def _obey(state: State, command: Command, settings: BrainSettings) -> tuple[Stat
             return _with_sense(state, replace(_sense(state, modality), wanted=on)), (command,)
         case RateSong() | CorrectMood() | NotNow():
             return _judge(state, command, rules)
+        case LearnNeutral():
+            return _begin_to_look(state), ()
+        case ForgetNeutral():
+            return replace(state, neutral=None, looking=None, neutral_detail=""), ()
         case ForgetTaste(mood):
             forgotten = forget(state.programme.preference, mood=mood or None)
             programme = replace(state.programme, preference=forgotten)
@@ -320,6 +339,9 @@ def _records(heard: music.Heard) -> tuple[Effect, ...]:
 def _feel(state: State, settings: BrainSettings) -> State:
     """Move on to now: the mood by what is perceived, and what ends by itself."""
     now = state.now_seconds
+    if state.looking and state.looking.is_over(now):
+        learned, detail = learn(state.looking)
+        state = replace(state, neutral=learned or state.neutral, looking=None, neutral_detail=detail)
     readings = [sense.reading for sense in (state.face, state.voice) if sense.reading]
     fused = fuse(readings, now, settings.fusion)
     override, programme = state.override, state.programme
@@ -331,7 +353,32 @@ def _feel(state: State, settings: BrainSettings) -> State:
     spell = endure(state.spell, low, programme.goal, playing, now, settings.rules.goal)
     offered = spell.offers(settings.rules.goal)
     mood = step(state.mood, fused, now, settings.mood)
-    return replace(state, fused=fused, mood=mood, override=override, programme=programme, spell=spell, offered=offered)
+    people = _people(state.face.reading, now, settings.fusion)
+    state = replace(state, fused=fused, mood=mood, people=people)
+    return replace(state, override=override, programme=programme, spell=spell, offered=offered)
+
+
+def _perceive(state: State, reading: Reading) -> State:
+    """Take a reading in; a face's as the home's faces are to be read, and as it is while their neutral is learned."""
+    if reading.modality is Modality.FACE:
+        if state.looking:
+            state = replace(state, looking=take_look(state.looking, reading))
+        reading = at_home(reading, state.neutral)
+    return _with_sense(state, replace(_sense(state, reading.modality), reading=reading))
+
+
+def _begin_to_look(state: State) -> State:
+    """Learn the neutral face from now on, if there is a face to learn from."""
+    if state.face.state is not SenseState.ON:
+        return replace(state, looking=None, neutral_detail="the camera is off")
+    if not state.people:
+        return replace(state, looking=None, neutral_detail="nobody is seen; sit where the camera sees you")
+    return replace(state, looking=Looking(state.now_seconds), neutral_detail="")
+
+
+def _people(face: Reading | None, now: float, settings: FusionSettings) -> int:
+    """How many were seen lately, however badly."""
+    return len(face.people) if face and now - face.at_seconds <= settings.expiry_seconds else 0
 
 
 def _sense(state: State, modality: Modality) -> SenseStatus:

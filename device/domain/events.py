@@ -96,6 +96,16 @@ class ForgetTaste:
     """In this mood only, one of LABELS; empty: in all."""
 
 
+@dataclass(frozen=True, slots=True)
+class LearnNeutral:
+    """Look for twenty seconds: this is our neutral face."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetNeutral:
+    """Forget the neutral face, or stop learning it."""
+
+
 Command = (
     SetOverride
     | ClearOverride
@@ -110,6 +120,8 @@ Command = (
     | SetGoal
     | TurnDownOffer
     | ForgetTaste
+    | LearnNeutral
+    | ForgetNeutral
 )
 
 

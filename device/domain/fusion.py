@@ -38,6 +38,8 @@ class Share:
     """Quality × (1 − normalised entropy) × age; 0 … 1."""
     ignored: str = ""
     """Why it was not used; empty when it was."""
+    people: tuple[str, ...] = ()
+    """What each of several people looks like, who counts most first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Fused:
     support: float
     """Evidence behind it: the sum of the weights used, at most 1."""
     shares: tuple[Share, ...]
+    disagreement: float = 0.0
+    """How much the people seen differ, 0 … 1."""
 
 
 def weight_of(reading: Reading, now_seconds: float, settings: FusionSettings) -> float:
@@ -77,7 +81,8 @@ def fuse(readings: Sequence[Reading], now_seconds: float, settings: FusionSettin
         )
         for i in range(len(LABELS))
     )
-    return Fused(pooled, min(1.0, sum(share.weight for _, share in used)), shares)
+    differ = max((r.disagreement for r, s in zip(readings, shares, strict=True) if not s.ignored), default=0.0)
+    return Fused(pooled, min(1.0, sum(share.weight for _, share in used)), shares, differ)
 
 
 def _count(share: Share, settings: FusionSettings) -> float:
@@ -92,12 +97,17 @@ def _count(share: Share, settings: FusionSettings) -> float:
 
 def explain(shares: Sequence[Share]) -> str:
     """The reason in a person's words: "face happy 0.71, voice ignored: own music"."""
-    return ", ".join(
-        f"{share.modality.value} ignored: {share.ignored}"
-        if share.ignored
-        else f"{share.modality.value} {share.label} {share.probability:.2f}"
-        for share in shares
-    )
+    return ", ".join(_words(share) for share in shares)
+
+
+def _words(share: Share) -> str:
+    name = share.modality.value
+    if share.ignored:
+        return f"{name} ignored: {share.ignored}"
+    if len(set(share.people)) > 1:
+        return f"{name}s differ: {', '.join(share.people)}"
+    several = f" ({len(share.people)} people)" if share.people else ""
+    return f"{name} {share.label} {share.probability:.2f}{several}"
 
 
 def _share(reading: Reading, now_seconds: float, settings: FusionSettings) -> Share:
@@ -106,4 +116,5 @@ def _share(reading: Reading, now_seconds: float, settings: FusionSettings) -> Sh
     ignored = ""
     if expired or weight < settings.smallest_weight:
         ignored = TOO_OLD if expired else reading.note or "not sure"
-    return Share(reading.modality, reading.posterior.label, reading.posterior.top, weight, ignored)
+    people = tuple(person.posterior.label for person in reading.people) if len(reading.people) > 1 else ()
+    return Share(reading.modality, reading.posterior.label, reading.posterior.top, weight, ignored, people)

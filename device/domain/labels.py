@@ -11,7 +11,10 @@ LABELS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutra
 UNKNOWN: Final = "unknown"
 """The mood when there is no evidence, or not enough of it: an answer like any other."""
 
-MOODS: Final = (*LABELS, UNKNOWN)
+MIXED: Final = "mixed"
+"""The mood of a room whose people plainly differ."""
+
+MOODS: Final = (*LABELS, MIXED, UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Affect:
 
 
 CALM: Final = Affect(0.1, -0.2)
-"""Where a room nobody knows anything about is met: pleasant and unobtrusive."""
+"""Where a room is met that nobody knows anything about, or that does not agree: pleasant and unobtrusive."""
 
 AFFECT_OF_LABEL: Final = {
     "angry": Affect(-0.6, 0.7),
@@ -40,5 +43,5 @@ AFFECT_OF_LABEL: Final = {
 
 
 def affect_of(mood: str) -> Affect:
-    """The affect that stands for a mood; `unknown` is met calmly."""
+    """The affect that stands for a mood; `unknown` and `mixed` are met calmly."""
     return AFFECT_OF_LABEL.get(mood, CALM)

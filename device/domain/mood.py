@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from device.domain.fusion import Fused
-from device.domain.labels import LABELS, UNKNOWN
+from device.domain.labels import LABELS, MIXED, UNKNOWN
 from device.domain.reading import UNIFORM, Posterior
 
 
@@ -22,6 +22,8 @@ class MoodSettings:
     """By how much a candidate's probability must exceed that of the mood it replaces."""
     smallest_top: float = field(default=0.38, metadata={"range": (0.15, 1.0)})
     """Below this probability of the best label the answer is `unknown`."""
+    mixed_above: float = field(default=0.4, metadata={"range": (0.05, 1.0)})
+    """When the people seen differ more than this, the answer is `mixed`; by the margin less, and it no longer is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +37,34 @@ class Mood:
     """Time of the last step; None before the first."""
     candidate: str = UNKNOWN
     candidate_since_seconds: float = 0.0
+    disagreement: float = 0.0
+    """How much people differ, smoothed, 0 … 1."""
 
 
 def step(mood: Mood, fused: Fused | None, now_seconds: float, settings: MoodSettings) -> Mood:
     """Advance the mood to `now_seconds` with the fused evidence of that time (None: nothing seen or heard)."""
-    smoothed = _smooth(mood, fused, now_seconds, settings)
-    mood = replace(mood, smoothed=smoothed, at_seconds=now_seconds)
+    mood = replace(_smooth(mood, fused, now_seconds, settings), at_seconds=now_seconds)
     return _settle(mood, _candidate(mood, settings), now_seconds, settings)
 
 
-def _smooth(mood: Mood, fused: Fused | None, now_seconds: float, settings: MoodSettings) -> Posterior:
+def _smooth(mood: Mood, fused: Fused | None, now_seconds: float, settings: MoodSettings) -> Mood:
     target = fused.posterior if fused else UNIFORM
+    differ = fused.disagreement if fused else 0.0
     elapsed = 0.0 if mood.at_seconds is None else max(0.0, now_seconds - mood.at_seconds)
     pull = 1.0 - math.exp(-elapsed / settings.smoothing_seconds)
     pairs = zip(mood.smoothed.values, target.values, strict=True)
-    return Posterior(tuple(old + pull * (new - old) for old, new in pairs))
+    smoothed = Posterior(tuple(old + pull * (new - old) for old, new in pairs))
+    return replace(mood, smoothed=smoothed, disagreement=mood.disagreement + pull * (differ - mood.disagreement))
 
 
 def _candidate(mood: Mood, settings: MoodSettings) -> str:
     """The label the evidence speaks for: the present one unless another leads by the margin."""
     best = mood.smoothed
+    if mood.disagreement > settings.mixed_above - (settings.margin if mood.label == MIXED else 0.0):
+        return MIXED
     if best.top < settings.smallest_top:
         return UNKNOWN
-    if mood.label in (UNKNOWN, best.label):
+    if mood.label in (MIXED, UNKNOWN, best.label):
         return best.label
     present = best.values[LABELS.index(mood.label)]
     return best.label if best.top - present >= settings.margin else mood.label

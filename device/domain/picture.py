@@ -7,10 +7,11 @@ from device.domain.events import SenseState
 from device.domain.fusion import Share, explain
 from device.domain.goal import Goal
 from device.domain.labels import LABELS, UNKNOWN, affect_of
+from device.domain.neutral import LOOK_SECONDS
 from device.domain.player import PlayState
 from device.domain.programme import Programme
 from device.domain.programme import explain as explain_choice
-from device.domain.snapshot import OverrideView, PlayerView, SenseView, Snapshot
+from device.domain.snapshot import NeutralView, OverrideView, PlayerView, SenseView, Snapshot
 
 
 def picture(state: State, sequence: int) -> Snapshot:
@@ -35,6 +36,9 @@ def picture(state: State, sequence: int) -> Snapshot:
         broker_detail=state.broker_detail,
         track_count=state.track_count,
         catalogue_detail=state.catalogue_detail,
+        people=state.people,
+        disagreement=state.mood.disagreement,
+        neutral=_neutral_view(state),
         goal=state.programme.goal,
         offer=Goal.LIFT if state.offered else None,
         quiet=state.programme.quiet,
@@ -44,7 +48,7 @@ def picture(state: State, sequence: int) -> Snapshot:
 def _confidence(state: State) -> float:
     if state.override:
         return 1.0
-    if state.mood.label == UNKNOWN:
+    if state.mood.label not in LABELS:
         return 0.0
     return state.mood.smoothed.values[LABELS.index(state.mood.label)]
 
@@ -65,6 +69,12 @@ def _silence(state: State) -> str:
 
 def _override_view(override: Override | None, now_seconds: float) -> OverrideView | None:
     return OverrideView(override.mood, max(0.0, override.ends_at_seconds - now_seconds)) if override else None
+
+
+def _neutral_view(state: State) -> NeutralView:
+    looking = state.looking
+    left = max(0.0, looking.from_seconds + LOOK_SECONDS - state.now_seconds) if looking else None
+    return NeutralView(state.neutral is not None, left, state.neutral_detail)
 
 
 def _sense_view(sense: SenseStatus, shares: tuple[Share, ...]) -> SenseView:

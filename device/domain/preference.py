@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from device.domain.labels import UNKNOWN, Affect, affect_of
+from device.domain.labels import MIXED, UNKNOWN, Affect, affect_of
 from device.domain.shelf import HEARD, Rows, Shelf
 from device.domain.tracks import TIMBRE_SIZE
 
@@ -285,6 +285,7 @@ def _when(mood: str) -> str:
         "fear": "when afraid",
         "surprise": "when surprised",
         "neutral": "when nothing stirs",
+        MIXED: "in mixed company",
         UNKNOWN: "when the mood is unknown",
     }
     return words.get(mood, f"when {mood}")

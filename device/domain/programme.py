@@ -10,7 +10,7 @@ import numpy as np
 
 from device.domain import preference as taste
 from device.domain.goal import Goal, GoalSettings, target
-from device.domain.labels import CALM, UNKNOWN, Affect, affect_of
+from device.domain.labels import CALM, MIXED, UNKNOWN, Affect, affect_of
 from device.domain.listening import Ending, begun, ended_by_itself, ending
 from device.domain.night import QuietSettings
 from device.domain.player import (
@@ -364,7 +364,8 @@ def explain(programme: Programme, uri: str) -> str:
         if known and record is not None
         else ""
     )
-    return f"chosen for {chosen.mood}{way}" + (f"; {learned}" if learned else "")
+    room = "mixed company" if chosen.mood == MIXED else chosen.mood
+    return f"chosen for {room}{way}" + (f"; {learned}" if learned else "")
 
 
 def _queue(programme: Programme, now_seconds: float, rules: Rules, start: bool = False, turn: bool = False) -> Step:

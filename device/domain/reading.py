@@ -61,6 +61,15 @@ UNIFORM = Posterior((1 / len(LABELS),) * len(LABELS))
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """One of those a reading was made from; nobody in particular."""
+
+    posterior: Posterior
+    weight: float
+    """How much they count beside the others; only the ratio matters."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What one modality says at one time."""
 
@@ -72,6 +81,10 @@ class Reading:
     """Monotonic time of the frame or of the window's end."""
     note: str = ""
     """Why the quality is what it is, in a word or two: "own music", "dark"."""
+    people: tuple[Person, ...] = ()
+    """Whom it was made from, who counts most first; empty where nobody can be told apart (voice)."""
+    disagreement: float = 0.0
+    """How much they differ: 0 not at all … 1 (bits of Jensen-Shannon divergence)."""
 
     @property
     def confidence(self) -> float:

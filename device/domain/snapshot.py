@@ -20,6 +20,17 @@ class OverrideView:
 
 
 @dataclass(frozen=True, slots=True)
+class NeutralView:
+    """Whether the home's neutral face is known, and how learning it goes."""
+
+    learned: bool = False
+    seconds_left: float | None = None
+    """Of looking; None while it does not look."""
+    detail: str = ""
+    """Why the last try came to nothing; empty when it did not."""
+
+
+@dataclass(frozen=True, slots=True)
 class SenseView:
     """How a sense is doing and what it last said."""
 
@@ -68,7 +79,7 @@ class Snapshot:
     """What the senses alone say."""
     overridden: bool
     confidence: float
-    """Probability of `mood` in the smoothed posterior; 1 for an override, 0 for unknown."""
+    """Probability of `mood` in the smoothed posterior; 1 for an override, 0 for mixed and unknown."""
     posterior: Posterior
     affect: Affect
     """Where the music goes: of the override, or of the smoothed posterior."""
@@ -88,5 +99,10 @@ class Snapshot:
     """What the music is for."""
     offer: Goal | None = None
     """A way out of low music that is offered now."""
+    people: int = 0
+    """How many faces are in view, at most five."""
+    disagreement: float = 0.0
+    """How much they differ, smoothed: 0 not at all … 1."""
+    neutral: NeutralView = NeutralView()
     quiet: bool = False
     """These are quiet hours."""

@@ -54,9 +54,14 @@ def tess_test(data: Path, remainder: int = 0) -> list[Clip]:
     clips = []
     for path in _clips(data, "tess"):
         _, word, emotion = path.stem.split("_")
-        if int(hashlib.sha1(word.encode()).hexdigest(), 16) % 10 == remainder:
+        if tess_word_group(word) == remainder:
             clips.append(Clip(path, TESS_LABELS[emotion]))
     return clips
+
+
+def tess_word_group(word: str) -> int:
+    """0 … 9, the same for every recording of a word; 0 is the test part."""
+    return int(hashlib.sha1(word.encode()).hexdigest(), 16) % 10
 
 
 def ravdess_test(data: Path, actors: range = RAVDESS_TEST_ACTORS) -> list[Clip]:

@@ -61,7 +61,12 @@ class Recognised:
     def wanted(self) -> dict[str, str]:
         """The labels that were expected, under the same names; empty where nothing was."""
         asked = self.expected
-        return {"face": asked.face, "voice": asked.voice, "fused": asked.mood, "mood": asked.mood}
+        return {
+            "face": asked.face,
+            "voice": asked.voice,
+            "fused": asked.mood if asked.mood in LABELS else "",
+            "mood": asked.mood,
+        }
 
     def take_in(self, event: Event, state: State) -> None:
         """Count an event in that happened within the span."""
@@ -83,6 +88,7 @@ def replay(
     """
     expectations = scene.expectations or (Expectation(0.0, scene.length_seconds),)
     spans = tuple(Recognised(scene.title, expected) for expected in expectations)
+    eyes.forget()
     state = State()
     for event in events_of(scene, eyes, ears, rate_hz, hear or scene.sound_between):
         state, _ = handle(state, event, settings)

@@ -1,14 +1,15 @@
-"""The eyes: from a frame to one reading of the faces in it; no frame is kept."""
+"""The eyes: from a frame to one reading of the people in it; no frame is kept."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from device.domain.reading import Modality, Posterior, Reading, normalised
+from device.domain.people import Sighting, Track, follow, reading_of
+from device.domain.reading import Reading
 from device.ports import Classifier, FaceBox, FaceFinder, Frame
 from device.sensing.crop import CropGeometry, crop_face, normalise_crop
 from device.sensing.quality import face_quality
@@ -19,50 +20,36 @@ MOST_FACES = 5
 """The largest ones; bounds the time that a full room costs."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Face:
-    """One face's contribution."""
-
-    posterior: Posterior
-    quality: float
-    note: str
-    weight: float
-    """Box area × quality."""
-
-
 class Eyes:
-    """Sees how the people in a frame look. Use from one thread."""
+    """Sees how the people in view look, and follows each while in view. Use from one thread."""
 
     def __init__(self, finder: FaceFinder, classifier: Classifier, geometry: CropGeometry) -> None:
         self._finder = finder
         self._classifier = classifier
         self._geometry = geometry
+        self._tracks: tuple[Track, ...] = ()
+
+    def forget(self) -> None:
+        """Start afresh: nobody has been seen."""
+        self._tracks = ()
 
     def look(self, frame: Frame) -> Reading | None:
-        """The reading of all faces together; None when nobody is seen well enough."""
+        """The reading of all people together; None when nobody is seen well enough."""
         boxes = self._finder.find(frame.rgb)[:MOST_FACES]
         if not boxes:
-            return None
+            return self._follow([], frame.at_seconds)
         grey = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        faces = [face for face in (self._read_face(grey, box) for box in boxes) if face]
-        return _together(faces, frame.at_seconds) if faces else None
+        return self._follow([one for one in (self._read_face(grey, box) for box in boxes) if one], frame.at_seconds)
 
-    def _read_face(self, grey: NDArray[np.uint8], box: FaceBox) -> _Face | None:
+    def _follow(self, sightings: list[Sighting], at_seconds: float) -> Reading | None:
+        self._tracks = follow(self._tracks, sightings, at_seconds)
+        return reading_of(self._tracks, at_seconds) if sightings else None
+
+    def _read_face(self, grey: NDArray[np.uint8], box: FaceBox) -> Sighting | None:
         crop = crop_face(grey, box, self._geometry)
         quality, note = face_quality(crop, box, grey.shape)
         if quality < LEAST_QUALITY:
             return None
         posterior = self._classifier.classify(normalise_crop(crop))
-        return _Face(posterior, quality, note, box.width * box.height * quality)
-
-
-def _together(faces: list[_Face], at_seconds: float) -> Reading:
-    """Mean posterior and mean quality, weighted; the note of the face that counts most."""
-    total = sum(face.weight for face in faces)
-    posterior = normalised(
-        sum(face.weight * value for face, value in zip(faces, values, strict=True))
-        for values in zip(*(face.posterior.values for face in faces), strict=True)
-    )
-    quality = sum(face.weight * face.quality for face in faces) / total
-    note = max(faces, key=lambda face: face.weight).note
-    return Reading(Modality.FACE, posterior, quality, at_seconds, note)
+        x, y, side = box.x + box.width / 2, box.y + box.height / 2, math.sqrt(box.width * box.height)
+        return Sighting(x, y, side, posterior, quality, note)

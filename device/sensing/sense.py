@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from random import Random
 from typing import Generic, TypeVar
 
@@ -37,14 +38,16 @@ class SenseLoop(Generic[Item]):
         clock: Clock,
         beat: Beat,
         *,
-        interval_seconds: float = 0.0,
+        wait_seconds: Callable[[], float] = lambda: 0.0,
+        forget: Callable[[], None] = lambda: None,
         read_timeout_seconds: float = 2.0,
         enabled: bool = True,
         rng: Random | None = None,
     ) -> None:
-        """`interval_seconds`: least time between two items taken; 0 takes every one.
+        """`wait_seconds`: asked after each item for the least time until the next is taken; 0 takes every one.
 
-        `open_source` is called anew for every attempt. A read that takes longer than `read_timeout_seconds` is a loss.
+        `forget` is called when the hardware was closed: nothing of what it gave may stay behind. `open_source` is
+        called anew for every attempt. A read that takes longer than `read_timeout_seconds` is a loss.
         """
         self._modality = modality
         self._open_source = open_source
@@ -52,7 +55,8 @@ class SenseLoop(Generic[Item]):
         self._post = post
         self._clock = clock
         self._beat = beat
-        self._interval_seconds = interval_seconds
+        self._wait_seconds = wait_seconds
+        self._forget = forget
         self._read_timeout_seconds = read_timeout_seconds
         self._backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, rng or Random())
         self._on = enabled
@@ -93,8 +97,9 @@ class SenseLoop(Generic[Item]):
             self._say(SenseState.STARTING)
         self._beat()
         try:
-            with self._open_source() as source:
-                self._follow(source)
+            with ExitStack() as opened:
+                opened.callback(self._forget)
+                self._follow(opened.enter_context(self._open_source()))
         except PeripheralError as error:
             if self._wanted():
                 self._say(SenseState.LOST, str(error))
@@ -110,7 +115,7 @@ class SenseLoop(Generic[Item]):
             self._backoff.reset()
             self._say(SenseState.ON)
             self._take_in(item)
-            due = max(due + self._interval_seconds, self._clock())
+            due = max(due + self._wait_seconds(), self._clock())
             self._rest(due - self._clock(), while_on=True)
 
     def _take_in(self, item: Item) -> None:

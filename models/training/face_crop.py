@@ -4,7 +4,7 @@
 
 Runs with the box's own packages (MediaPipe, TFLite), not with the training ones. Faces are pasted into 640×480 frames,
 found again, and compared with where they were put: on training faces for the geometry, on PublicTest for the accuracy.
-Prints JSON; with `--write` the geometry goes to `build/face/geometry.json`, from where training puts it into the card.
+Prints JSON; with `--write` the geometry goes into the model's card, from where the next training takes it over.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from device.sensing.crop import CropGeometry, crop_face, normalise_crop
 FRAME = (480, 640)
 SIDES = (110, 200)
 SEED = 7
-GEOMETRY = Path("build/face/geometry.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +116,13 @@ def guess(classifier: TfliteClassifier, crop: NDArray[np.uint8]) -> int:
     return int(np.argmax(classifier.classify(normalise_crop(crop)).values))
 
 
+def keep(path: Path, geometry: dict[str, object]) -> None:
+    """Put the geometry into the card at `path`."""
+    card = json.loads(path.read_text(encoding="utf-8"))
+    card["crop"] |= geometry
+    path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Measure both detectors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -131,7 +137,7 @@ def main() -> None:
     rng = np.random.default_rng(SEED)
     learnt = rng.choice(np.flatnonzero(split == 0), arguments.faces, replace=False)
     asked = rng.choice(np.flatnonzero(split == 1), arguments.faces, replace=False)
-    classifier = TfliteClassifier(read_card(arguments.models, Modality.FACE))
+    classifier = TfliteClassifier(read_card(arguments.models, Modality.FACE), head="label")
     for detector in ("short", "full"):
         with MediapipeFaceFinder(detector) as finder:
             place, spread = geometry(finder, images[learnt])
@@ -140,8 +146,7 @@ def main() -> None:
         print(json.dumps({"detector": detector, **facts, **spread, **figures}))
         if detector == arguments.write:
             named = {**facts, "detector": f"mediapipe 0.10.18 face_detection, {detector} range"}
-            GEOMETRY.parent.mkdir(parents=True, exist_ok=True)
-            GEOMETRY.write_text(json.dumps(named))
+            keep(arguments.models / "face.card.json", named)
 
 
 if __name__ == "__main__":

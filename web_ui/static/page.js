@@ -29,6 +29,7 @@ function glyph(svg, name) {
   svg.firstElementChild.setAttribute("href", `#${name}`);
 }
 
+const isLabel = (mood) => mood in LABEL_POINTS; // the others, unknown and mixed, are no single look
 const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
 const percent = (share) => `${Math.round((share ?? 0) * 100)} %`;
 const joined = (...parts) => parts.filter(Boolean).join(" · ");
@@ -56,9 +57,10 @@ function draw(snapshot) {
   drawPlayer(snapshot.player);
   drawOverride(snapshot.override);
   drawEvidence(snapshot);
-  drawSense("face", snapshot.senses.face);
+  drawSense("face", snapshot.senses.face, snapshot.people);
   drawSense("voice", snapshot.senses.voice);
   drawGoal(snapshot);
+  drawNeutral(snapshot);
   drawTroubles(snapshot);
   tick();
 }
@@ -111,7 +113,7 @@ function drawOverride(override) {
 
 function drawEvidence({ posterior, affect, mood, overridden }) {
   const top = Object.keys(posterior).reduce((a, b) => (posterior[b] > posterior[a] ? b : a));
-  const known = overridden || mood !== "unknown";
+  const known = overridden || isLabel(mood);
   for (const row of document.querySelectorAll("[data-bar]")) {
     const share = posterior[row.dataset.bar];
     row.querySelector(".fill").style.width = `${share * 100}%`;
@@ -122,12 +124,13 @@ function drawEvidence({ posterior, affect, mood, overridden }) {
   $("plane").setAttribute("aria-label", `Valence ${affect.valence.toFixed(2)}, arousal ${affect.arousal.toFixed(2)}`);
 }
 
-function drawSense(modality, { state, detail, label, probability, weight }) {
+function drawSense(modality, { state, detail, label, probability, weight }, people = 1) {
   $(`sense-${modality}`).dataset.state = state;
   document.querySelector(`[data-sense="${modality}"]`).setAttribute("aria-checked", String(state !== "off"));
   const verb = modality === "face" ? "sees" : "hears";
   const nobody = modality === "face" ? "On, sees nobody" : "On, hears nobody";
-  const said = weight > 0 && label !== "unknown" ? `On, ${verb} ${label} ${probability.toFixed(2)}` : nobody;
+  const look = weight > 0 && label !== "unknown" ? `${label} ${probability.toFixed(2)}` : "";
+  const said = people > 1 ? `On, ${verb} ${`${people} people${look && `, together ${look}`}`}` : look ? `On, ${verb} ${look}` : nobody;
   const words = { on: said, off: "Off", starting: "Starting …", lost: "Not there, tried again" }[state];
   put($(`sense-${modality}-state`), detail ? `${words}: ${detail}` : words);
 }
@@ -151,6 +154,21 @@ function drawGoal({ goal, offer, quiet }) {
   for (const choice of document.querySelectorAll("[name=goal]")) choice.checked = choice.value === goal;
   put($("goal-words"), joined(GOAL_WORDS[goal], quiet && "quiet hours"));
   $("offer").hidden = !offer;
+}
+
+// ---- the neutral face ----
+
+function drawNeutral({ neutral: { learned, seconds_left: left, detail }, senses }) {
+  const looking = left !== null;
+  const known = learned ? "It knows how your faces look at rest." : "Does it take you for sad or angry when you are not? Show it your neutral face.";
+  put($("neutral-words"), looking ? "Look at the camera, face at rest …" : detail ? `Not learned: ${detail}.` : known);
+  $("neutral-progress").hidden = !looking;
+  $("neutral-progress").value = looking ? $("neutral-progress").max - left : 0;
+  $("neutral-learn").hidden = looking;
+  $("neutral-learn").disabled = senses.face.state !== "on";
+  put($("neutral-learn"), learned ? "Learn it anew" : "This is our neutral face");
+  $("neutral-forget").hidden = !learned && !looking;
+  put($("neutral-forget"), looking ? "Stop" : "Forget it");
 }
 
 // ---- the library, asked for now and then ----
@@ -204,9 +222,10 @@ function tick() {
   $("progress").value = long ? Math.min(elapsed, long) : 0;
   put($("elapsed"), clock(long ? Math.min(elapsed, long) : elapsed));
   put($("duration"), long ? clock(long) : "");
-  const sure = overridden || mood === "unknown" ? "" : `${percent(confidence)} sure`;
+  const people = shown.people > 1 ? `${shown.people} people` : "";
+  const sure = overridden || !isLabel(mood) ? "" : `${percent(confidence)} sure`;
   const sensed = shown.sensed_mood === "unknown" ? "nothing sensed" : `senses say ${shown.sensed_mood}`;
-  put($("facts"), overridden ? sensed : joined(sure, `for ${span(since + passed)}`));
+  put($("facts"), overridden ? sensed : joined(sure, people, `for ${span(since + passed)}`));
   if (override) drawTimeLeft(Math.max(0, override.ends_in_seconds - passed));
 }
 
@@ -335,6 +354,11 @@ function listen() {
   }
   onClick("offer-take", () => ask("goal", { goal: "lift" }));
   onClick("offer-leave", () => ask("turn-down-offer"));
+  onClick("neutral-learn", () => ask("learn-neutral"));
+  onClick("neutral-forget", () => {
+    if (shown?.neutral.seconds_left !== null) return ask("forget-neutral");
+    if (confirm("Forget your neutral face?")) ask("forget-neutral", {}, "Forgotten.");
+  });
   onClick("forget", () => {
     if (confirm("Forget everything that was learned from skips, likes and songs heard out?")) {
       ask("forget-taste", {}, "Forgotten.");
