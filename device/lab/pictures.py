@@ -110,9 +110,9 @@ def fusion_rows(outcomes: Sequence[Mapping[str, Any]], path: Path) -> Path:
             left += values
         place.set_title(way)
         place.set_yticks(places, [outcome["row"] for outcome in outcomes] if place is axes[0] else [])
-        place.invert_yaxis()
+        place.set_ylim(len(outcomes) - 0.5, -0.5)
         place.set_xlim(0, 100)
-    axes[-1].legend(loc="lower right", fontsize=7)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False, fontsize=8)
     return _save(figure, path)
 
 
