@@ -12,7 +12,7 @@ import pytest
 from device.adapters.speech_silero import SileroSpeechGate
 from device.domain.reading import Modality, Posterior, Reading
 from device.ports import SAMPLE_RATE_HZ, Chunk
-from device.sensing.ears import Ears
+from device.sensing.ears import Ears, measure_levels, stands_out
 from device.sensing.logmel import LogMelSpec
 from device.sensing.own_music import LAG_SECONDS, Reference, echo_share
 from tests.sounds import in_room, music, needs_espeak, noise, rms, speech_of
@@ -107,6 +107,33 @@ def test_every_sound_passes_the_gate_once() -> None:
     gate = LoudIsSpeech()
     hear(ears_with(gate=gate), voice(10.0))
     assert gate.heard_samples == 10 * SAMPLE_RATE_HZ
+
+
+def test_a_quiet_or_evenly_humming_room_does_not_trouble_the_gate() -> None:
+    for level in (0.0, 0.0003, 0.003, 0.05):
+        gate = LoudIsSpeech()
+        hear(ears_with(gate=gate), noise(6.0, level))
+        assert gate.heard_samples == 0, level
+
+
+def test_a_word_is_heard_by_the_gate_however_the_room_hums() -> None:
+    for level in (0.0, 0.0003, 0.003):
+        gate = LoudIsSpeech()
+        hear(ears_with(gate=gate), noise(6.0, level) + np.pad(voice(0.3), (5 * SAMPLE_RATE_HZ, 11_200)))
+        assert gate.heard_samples == SAMPLE_RATE_HZ, level
+
+
+@needs_espeak
+@pytest.mark.parametrize("background_db", [None, 30, 20, 12, 6])
+def test_speech_above_the_floor_always_reaches_the_gate(background_db: float | None) -> None:
+    speech = speech_of(9.0)
+    for dbfs in (-20.0, -40.0, -55.0, -62.0):
+        sound = speech * 10 ** (dbfs / 20) / 10 ** (measure_levels(speech).active_dbfs / 20)
+        if background_db is not None:
+            sound = sound + noise(9.0, 10 ** ((dbfs - background_db) / 20))
+        for end in range(SPEC.window_samples, len(sound) + 1, SAMPLE_RATE_HZ):
+            window = sound[end - SPEC.window_samples : end].astype(np.float32)
+            assert stands_out(window[-SAMPLE_RATE_HZ:], window), (dbfs, end)
 
 
 def test_a_jump_in_time_begins_a_new_window() -> None:

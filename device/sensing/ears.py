@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from device.domain.reading import Modality, Reading
 from device.ports import SAMPLE_RATE_HZ, Chunk, Classifier, SpeechGate, Waveform
@@ -24,6 +25,8 @@ FAINT_DBFS, CLEAR_DBFS = -65.0, -42.0
 CLIPPED_LEVEL = 0.985
 CLIPPED_SHARE = 0.05
 """With this share of clipped samples the quality is 0."""
+EVEN_DB = 3.0
+"""A hop whose loudest moment exceeds the quiet ones by less is an even hum: half of what speech in noise needs."""
 NOTED_BELOW = 0.8
 UNKNOWN_MUSIC_FACTOR = 0.5
 DOMINANT_DB = 25.0
@@ -109,8 +112,8 @@ class Ears:
         self._unread_samples += len(chunk.samples)
 
     def _read(self, newest: Waveform) -> Reading | None:
-        """Each sound passes the gate once; when the newest hop has no speech, what was said has been read before."""
-        share = self._gate.speech_probability(newest)
+        """Each sound that stands out passes the gate once; without speech in the newest hop, all was read before."""
+        share = self._gate.speech_probability(newest) if stands_out(newest, self._window) else 0.0
         self._speech.append((len(newest), share))
         speech_share = self._speech_share()
         if share <= 0 or speech_share < self._smallest_speech_share:
@@ -151,12 +154,30 @@ class Ears:
 
 def measure_levels(window: Waveform) -> Levels:
     """Levels of the loud and the quiet moments of `window` (float32 [n]), in dB of full scale."""
-    whole = len(window) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
-    if not whole:
+    levels = _frame_levels(window)
+    if not len(levels):
         return Levels(-120.0, -120.0)
-    frames = window[-whole:].astype(np.float64).reshape(-1, LEVEL_FRAME_SAMPLES)
-    quiet, loud = np.quantile(10 * np.log10((frames**2).mean(axis=1) + SILENCE_POWER), (0.1, 0.9))
+    quiet, loud = np.quantile(levels, (0.1, 0.9))
     return Levels(float(loud), float(quiet))
+
+
+def stands_out(newest: Waveform, window: Waveform) -> bool:
+    """Whether any moment of `newest` is neither faint nor like the quiet moments of `window`, which it ends.
+
+    What does not is no speech, or speech of quality 0: the gate, which costs a hundred times as much, need not ask.
+    """
+    levels = _frame_levels(newest)
+    if not len(levels):
+        return True
+    floor_dbfs = float(np.quantile(_frame_levels(window), 0.1))
+    return float(levels.max()) > max(FAINT_DBFS, floor_dbfs + EVEN_DB)
+
+
+def _frame_levels(window: Waveform) -> NDArray[np.float64]:
+    """Level of each whole 20 ms of `window`, in dB of full scale."""
+    whole = len(window) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
+    frames = window[len(window) - whole :].astype(np.float64).reshape(-1, LEVEL_FRAME_SAMPLES)
+    return np.asarray(10 * np.log10((frames**2).mean(axis=1) + SILENCE_POWER))
 
 
 def _clipped_share(window: Waveform) -> float:
