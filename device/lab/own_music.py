@@ -124,7 +124,7 @@ class Scene:
 
 
 class Listener:
-    """The ears, with the fifo or without, and what becomes of their last reading."""
+    """The ears, with the fifo or without, and what becomes of their readings."""
 
     def __init__(self, config: Config) -> None:
         card = read_card(config.paths.models, Modality.VOICE)
@@ -133,8 +133,8 @@ class Listener:
         self._gate = KnownGate(SileroSpeechGate())
         self._classifier: Classifier = TfliteClassifier(card)
 
-    def last_reading(self, heard: Waveform, dry: Waveform | None, playing: bool) -> Reading | None:
-        """Of the last window; `dry` is what the fifo gives, None where there is no fifo."""
+    def readings(self, heard: Waveform, dry: Waveform | None, playing: bool) -> list[Reading | None]:
+        """Of each hop's window; `dry` is what the fifo gives, None where there is no fifo."""
         hop_seconds = self._config.microphone.hop_seconds
         with tempfile.TemporaryDirectory() as folder:
             speaker = Loudspeaker(Path(folder), self.spec.window_seconds + LAG_SECONDS) if dry is not None else None
@@ -147,14 +147,14 @@ class Listener:
                 lambda: playing,
                 speaker.reference if speaker else None,
             )
-            reading = None
+            readings: list[Reading | None] = []
             for index, hop in enumerate(hops_of(heard, hop_seconds)):
                 if speaker and dry is not None:
                     speaker.play(hops_of(dry, hop_seconds)[index])
-                reading = ears.hear(Chunk(hop, (index + 1) * hop_seconds))
+                readings.append(ears.hear(Chunk(hop, (index + 1) * hop_seconds)))
             if speaker:
                 speaker.close()
-            return reading
+            return readings
 
     def outcome(self, reading: Reading | None, label: int) -> str:
         """right, wrong or unknown, as the fusion and the mood take a voice that is alone."""
@@ -245,7 +245,7 @@ class Report:
     echo_milliseconds: float
     """Median cost of one comparison with what is played."""
     windows: int
-    """Of speech, at each level."""
+    """At each level: those that are read when no music plays."""
 
 
 def measure(data: Path, config: Config, report: bool, each: int, quiet: int) -> Report:
@@ -253,23 +253,24 @@ def measure(data: Path, config: Config, report: bool, each: int, quiet: int) -> 
     listener = Listener(config)
     alone: dict[str, list[bool]] = {"fifo": [], "no fifo": []}
     for scene in quiet_scenes(data, report, quiet):
-        for name, reading in _both(listener, scene, scene.echo + scene.noise).items():
-            alone[name].append(reading is not None and reading.confidence > AUDIBLE_WEIGHT)
+        for name, readings in _both(listener, scene, scene.echo + scene.noise).items():
+            alone[name] += [bool(reading and reading.confidence > AUDIBLE_WEIGHT) for reading in readings]
     found: dict[str, dict[str, list[str]]] = {}
-    count = 0
     for scene in scenes(data, report, each):
-        count += 1
-        reading = listener.last_reading(scene.heard(None), None, playing=False)
-        found.setdefault("no music", {}).setdefault("silent", []).append(listener.outcome(reading, scene.label))
-        for speech_db in LEVELS_DB:
-            for name, reading in _both(listener, scene, scene.heard(speech_db)).items():
-                row = found.setdefault(f"{speech_db:+d} dB", {}).setdefault(name, [])
-                row.append(listener.outcome(reading, scene.label))
+        clean = listener.readings(scene.heard(None), None, playing=False)
+        rows = {"no music": {"silent": clean}}
+        rows |= {f"{speech_db:+d} dB": _both(listener, scene, scene.heard(speech_db)) for speech_db in LEVELS_DB}
+        for level, row in rows.items():
+            for name, readings in row.items():
+                read = [reading for reading, spoken in zip(readings, clean, strict=True) if spoken]
+                found.setdefault(level, {}).setdefault(name, []).extend(
+                    listener.outcome(reading, scene.label) for reading in read
+                )
     return Report(
         {name: float(np.mean(loud)) for name, loud in alone.items()},
         {level: {name: outcomes(row) for name, row in rows.items()} for level, rows in found.items()},
         echo_milliseconds(data, report),
-        count,
+        len(found["no music"]["silent"]),
     )
 
 
@@ -283,10 +284,10 @@ def echo_milliseconds(data: Path, report: bool, count: int = 10) -> float:
     return float(np.median(times)) * 1000
 
 
-def _both(listener: Listener, scene: Scene, heard: Waveform) -> dict[str, Reading | None]:
+def _both(listener: Listener, scene: Scene, heard: Waveform) -> dict[str, list[Reading | None]]:
     return {
-        "fifo": listener.last_reading(heard, scene.dry, playing=True),
-        "no fifo": listener.last_reading(heard, None, playing=True),
+        "fifo": listener.readings(heard, scene.dry, playing=True),
+        "no fifo": listener.readings(heard, None, playing=True),
     }
 
 
@@ -299,7 +300,10 @@ def text_of(report: Report) -> str:
         for name, row in rows.items():
             shares = f"{100 * row.right:6.1f}% {100 * row.wrong:6.1f}% {100 * row.unknown:7.1f}%"
             lines.append(f"{level:<16} {name:<9} {shares}")
-    lines += ["", f"{report.windows} windows at each level; comparing with the fifo {report.echo_milliseconds:.1f} ms"]
+    lines += [
+        "",
+        f"{report.windows} windows at each level; the comparison takes {report.echo_milliseconds:.1f} ms",
+    ]
     return "\n".join(lines)
 
 
@@ -308,8 +312,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
     parser.add_argument("--part", choices=("report", "tune"), default="report", help="what to measure on")
-    parser.add_argument("--each", type=int, default=40, help="recordings of each corpus")
-    parser.add_argument("--quiet", type=int, default=150, help="songs with nobody speaking")
+    parser.add_argument("--each", type=int, default=15, help="recordings of each corpus")
+    parser.add_argument("--quiet", type=int, default=60, help="songs with nobody speaking")
     parser.add_argument("--json", action="store_true", help="figures for machines")
     options = parser.parse_args()
     found = measure(options.data, Config(), options.part == "report", options.each, options.quiet)

@@ -101,13 +101,15 @@ def through_loudspeaker(sound: Waveform) -> Waveform:
 
 def delayed(sound: Waveform, seconds: float) -> Waveform:
     """The sound so much later, as long as before."""
-    return np.concatenate([np.zeros(round(seconds * SAMPLE_RATE_HZ), dtype=np.float32), sound])[: len(sound)]
+    late = np.pad(sound, (round(seconds * SAMPLE_RATE_HZ), 0))[: len(sound)]
+    return np.asarray(late, dtype=np.float32)
 
 
 def at_level(sound: Waveform, dbfs: float) -> Waveform:
     """The sound brought to this root mean square; silence stays silence."""
     mean = power(sound)
-    return sound if mean <= SILENCE_POWER else sound * np.float32(10 ** (dbfs / 20) / np.sqrt(mean))
+    gain = 1.0 if mean <= SILENCE_POWER else 10 ** (dbfs / 20) / np.sqrt(mean)
+    return np.asarray(sound * np.float32(gain), dtype=np.float32)
 
 
 def mixed(speech: Waveform, noise: Waveform, snr_db: float) -> Waveform:
