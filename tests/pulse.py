@@ -109,6 +109,21 @@ class PulseServer:
         command = ["paplay", "--device=room", "--latency-msec=100", str(sound)]
         self._playing.append(subprocess.Popen(command, env=self.environment, stderr=subprocess.DEVNULL))
 
+    def add_microphone(self) -> None:
+        """What is heard in the room as a source of its own, the default: an echo canceller refuses a sink's monitor."""
+        self._pactl("load-module", "module-remap-source", "master=room.monitor source_name=microphone")
+        self._pactl("set-default-source", "microphone")
+
+    def configure(self, script: Path) -> None:
+        """Do what a file for /etc/pulse/default.pa.d says, line by line."""
+        for line in script.read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith("#"):
+                self._pactl(*line.split(maxsplit=2))
+
+    def defaults(self) -> tuple[str, str]:
+        """Names of the source and the sink that a program gets which asks for none."""
+        return self._pactl("get-default-source").strip(), self._pactl("get-default-sink").strip()
+
     def _pactl(self, *arguments: str) -> str:
         answer = subprocess.run(
             ["pactl", *arguments],

@@ -279,6 +279,18 @@ def test_a_person_over_the_song_is_heard(reference) -> None:
     assert readings[-1].note != "own music"
 
 
+@pytest.mark.parametrize(("gain", "least", "most"), [(0.25, 0.6, 1.0), (2.0, 0.0, 0.05)])
+def test_music_well_below_the_speech_does_no_harm_and_music_above_it_leaves_no_say(
+    reference, gain: float, least: float, most: float
+) -> None:
+    source, writer = reference
+    played, speech = music(5.0, seed=3), voice(5.0)
+    echo = echo_in(played)
+    heard = speech + gain * rms(speech) / rms(echo) * echo
+    quality = play_and_hear(ears_with(True, source), played, heard, writer)[-1].quality
+    assert least <= quality / hear(ears_with(), heard)[-1].quality <= most
+
+
 def test_music_without_a_reference_halves_the_trust_unless_the_speech_stands_out() -> None:
     spoken_in_music = voice(3.0) + noise(3.0, 0.008)
     reading = hear(ears_with(playing=True), spoken_in_music)[-1]
