@@ -41,7 +41,7 @@ from models.training.voice_network import quantise
 from models.training.voice_recipe import train
 
 SEED = 7
-STEPS = 4000
+STEPS = 4500
 FOLD_STEPS = 1200
 EXAMPLES = 400
 """Inputs that set the ranges of the int8 file."""
