@@ -67,14 +67,18 @@ def test_a_place_in_the_song_that_a_person_chose_is_told_and_kept(mpd_server, pl
 
 
 def test_a_queued_song_follows_without_a_stop_between(mpd_server, play, heard):
-    player = connected(play, heard, with_songs_of(mpd_server, seconds=1.5))
+    player = connected(play, heard, with_songs_of(mpd_server, seconds=8))
     player.submit(Enqueue("a.wav", start=True))
     player.submit(Enqueue("b.wav"))
+    heard.wait_for_status(lambda s: s.song and uris(s) == ["b.wav"], "the first song with the second behind it")
     states = []
     with mpd_server.client() as client:
-        wait_until(lambda: client.status()["state"] == "play", "the first song")
-        while client.currentsong().get("file") != "b.wav":
+
+        def second():
             states.append(client.status()["state"])
+            return client.currentsong().get("file") == "b.wav"
+
+        wait_until(second, "the second song")
         states.append(client.status()["state"])
     assert set(states) == {"play"}
     heard.wait_for_status(lambda s: s.song and s.song.uri == "b.wav", "the second song")
