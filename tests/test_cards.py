@@ -13,7 +13,7 @@ from device.adapters.cards import FaceCard, Head, VoiceCard, read_card, read_mod
 from device.domain.labels import LABELS
 from device.domain.reading import Modality
 from device.errors import SetupError
-from device.sensing.logmel import LogMelSpec
+from device.sensing.logmel_spec import LogMelSpec
 
 CONTENT = b"stands for a model"
 SPEC = LogMelSpec(mean=(-40.0,) * 64, std=(12.0,) * 64)

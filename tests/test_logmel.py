@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from device.sensing.logmel import CLIP, LogMelSpec, fit, levelled_speech, log_mel, mel_filters, speech_span, voice_input
+from device.sensing.logmel import CLIP, fit, levelled_speech, log_mel, mel_filters, speech_span, voice_input
+from device.sensing.logmel_spec import LogMelSpec
 
 RATE_HZ = 16_000
 SPEC = LogMelSpec(mean=(-30.0,) * 64, std=(15.0,) * 64)

@@ -13,7 +13,7 @@ from device.lab.gate import noise_passed, speech_passed, spoken_windows
 from device.lab.own_music import LAG_SECONDS, WINDOW_SECONDS, Listener, Scene, outcomes
 from device.lab.sound import at_level, delayed, in_room, mixed, power, through_loudspeaker
 from device.ports import SAMPLE_RATE_HZ
-from device.sensing.logmel import LogMelSpec
+from device.sensing.logmel_spec import LogMelSpec
 from device.sensing.own_music import echo_share
 from tests.pulse import PulseServer, missing
 from tests.sounds import music, noise, rms

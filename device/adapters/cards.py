@@ -14,7 +14,7 @@ from device.domain.labels import LABELS
 from device.domain.reading import Modality
 from device.errors import SetupError
 from device.sensing.crop import CROP_PIXELS, CropGeometry
-from device.sensing.logmel import LogMelSpec
+from device.sensing.logmel_spec import LogMelSpec
 
 SCHEMA = 1
 

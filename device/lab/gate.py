@@ -25,7 +25,7 @@ from device.lab.evaluate import read_clip
 from device.lab.sound import drawn, hops_of, mixed, recordings, test_speech, validation_speech
 from device.ports import SAMPLE_RATE_HZ, Chunk, SpeechGate, Waveform
 from device.sensing.ears import LEVEL_FRAME_SAMPLES, Ears
-from device.sensing.logmel import LogMelSpec
+from device.sensing.logmel_spec import LogMelSpec
 
 SEED = 7
 SNRS_DB = (20, 10, 0)

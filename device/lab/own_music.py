@@ -48,7 +48,7 @@ from device.lab.sound import (
 )
 from device.ports import SAMPLE_RATE_HZ, Chunk, Classifier, SpeechGate, Waveform
 from device.sensing.ears import Ears
-from device.sensing.logmel import LogMelSpec
+from device.sensing.logmel_spec import LogMelSpec
 from device.sensing.own_music import LAG_SECONDS, Reference, echo_share
 
 SEED = 17

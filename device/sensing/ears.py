@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from device.domain.reading import Modality, Reading
 from device.ports import SAMPLE_RATE_HZ, Chunk, Classifier, SpeechGate, Waveform
-from device.sensing.logmel import LogMelSpec, voice_input
+from device.sensing.logmel import voice_input
+from device.sensing.logmel_spec import LogMelSpec
 from device.sensing.own_music import LAG_SECONDS, Reference, echo_share
 
 GAP_SECONDS = 1.0

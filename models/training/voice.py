@@ -22,7 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from device.domain.labels import LABELS
-from device.sensing.logmel import LogMelSpec, standardise
+from device.sensing.logmel import standardise
+from device.sensing.logmel_spec import LogMelSpec
 from models.training import voice_protocols
 from models.training.card_writer import write_card
 from models.training.measuring import calibration_error, fit_temperature, int8_logits

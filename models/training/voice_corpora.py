@@ -18,7 +18,8 @@ from device.lab.evaluate import (
     read_clip,
     tess_word_group,
 )
-from device.sensing.logmel import LogMelSpec, fit, levelled_speech, log_mel
+from device.sensing.logmel import fit, levelled_speech, log_mel
+from device.sensing.logmel_spec import LogMelSpec
 
 CORPORA = ("tess", "ravdess", "nemo")
 TITLES = {"tess": "TESS", "ravdess": "RAVDESS speech", "nemo": "nEMO"}

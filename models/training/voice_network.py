@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from device.domain.labels import LABELS
-from device.sensing.logmel import LogMelSpec
+from device.sensing.logmel_spec import LogMelSpec
 
 WIDTHS = (16, 32, 48, 48)
 STRIDES = ((2, 2), (2, 2), (1, 2), (1, 2))

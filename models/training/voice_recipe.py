@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from device.domain.labels import LABELS
-from device.sensing.logmel import CLIP, LogMelSpec, standardise
+from device.sensing.logmel import CLIP, standardise
+from device.sensing.logmel_spec import LogMelSpec
 from models.training.voice_corpora import CORPORA, SPEC, Corpora
 from models.training.voice_network import build
 
