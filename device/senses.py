@@ -13,9 +13,10 @@ from device.adapters.tflite import TfliteClassifier
 from device.config import Config
 from device.domain.reading import Modality
 from device.sensing.ears import Ears
+from device.sensing.echo import LAG_SECONDS
 from device.sensing.eyes import Eyes
 from device.sensing.lookout import Lookout
-from device.sensing.own_music import LAG_SECONDS, Reference
+from device.sensing.own_music import Reference
 
 
 def build_eyes(config: Config) -> Eyes:

@@ -48,8 +48,9 @@ from device.lab.sound import (
 )
 from device.ports import SAMPLE_RATE_HZ, Chunk, Classifier, SpeechGate, Waveform
 from device.sensing.ears import Ears
+from device.sensing.echo import LAG_SECONDS, without_music
 from device.sensing.logmel_spec import LogMelSpec
-from device.sensing.own_music import LAG_SECONDS, Reference, echo_share
+from device.sensing.own_music import Reference
 
 SEED = 17
 ROOMS = ("small_room", "medium_room", "large_room")
@@ -172,12 +173,15 @@ class Outcomes:
     wrong: float
     unknown: float
     """Shares, together 1."""
+    likeliest: float
+    """Share whose likeliest label is right, however unsure; without a reading it is not."""
 
 
-def outcomes(found: Sequence[str]) -> Outcomes:
-    """Shares of each outcome."""
-    counts = Counter(found)
-    return Outcomes(*(counts[name] / max(1, len(found)) for name in ("right", "wrong", "unknown")))
+def outcomes(found: Sequence[tuple[str, bool]]) -> Outcomes:
+    """Shares of each outcome, and of the likeliest label's being right."""
+    counts = Counter(outcome for outcome, _ in found)
+    shares = [counts[name] / max(1, len(found)) for name in ("right", "wrong", "unknown")]
+    return Outcomes(*shares, sum(likeliest for _, likeliest in found) / max(1, len(found)))
 
 
 def scenes(data: Path, report: bool, each: int) -> Iterator[Scene]:
@@ -243,7 +247,7 @@ class Report:
     levels: dict[str, dict[str, Outcomes]]
     """By level of the speech, then by what the ears know of the music."""
     echo_milliseconds: float
-    """Median cost of one comparison with what is played."""
+    """Median time to take the music out of a window."""
     windows: int
     """At each level: those that are read when no music plays."""
 
@@ -255,7 +259,7 @@ def measure(data: Path, config: Config, report: bool, each: int, quiet: int) -> 
     for scene in quiet_scenes(data, report, quiet):
         for name, readings in _both(listener, scene, scene.echo + scene.noise).items():
             alone[name] += [bool(reading and reading.confidence > AUDIBLE_WEIGHT) for reading in readings]
-    found: dict[str, dict[str, list[str]]] = {}
+    found: dict[str, dict[str, list[tuple[str, bool]]]] = {}
     for scene in scenes(data, report, each):
         clean = listener.readings(scene.heard(None), None, playing=False)
         rows = {"no music": {"silent": clean}}
@@ -264,7 +268,7 @@ def measure(data: Path, config: Config, report: bool, each: int, quiet: int) -> 
             for name, readings in row.items():
                 read = [reading for reading, spoken in zip(readings, clean, strict=True) if spoken]
                 found.setdefault(level, {}).setdefault(name, []).extend(
-                    listener.outcome(reading, scene.label) for reading in read
+                    (listener.outcome(reading, scene.label), _is(reading, scene.label)) for reading in read
                 )
     return Report(
         {name: float(np.mean(loud)) for name, loud in alone.items()},
@@ -274,12 +278,16 @@ def measure(data: Path, config: Config, report: bool, each: int, quiet: int) -> 
     )
 
 
+def _is(reading: Reading | None, label: int) -> bool:
+    return reading is not None and reading.posterior.label == LABELS[label]
+
+
 def echo_milliseconds(data: Path, report: bool, count: int = 10) -> float:
-    """Median time of `echo_share` for a window."""
+    """Median time of `without_music` for a window."""
     times = []
     for scene in quiet_scenes(data, report, count):
         began = time.perf_counter()
-        echo_share(scene.dry, scene.echo[-WINDOW_SECONDS * SAMPLE_RATE_HZ :])
+        without_music(scene.dry, scene.echo[-WINDOW_SECONDS * SAMPLE_RATE_HZ :])
         times.append(time.perf_counter() - began)
     return float(np.median(times)) * 1000
 
@@ -295,14 +303,19 @@ def text_of(report: Report) -> str:
     """As a table."""
     lines = ["music alone has a voice weight above 0.1 in"]
     lines += [f"  {100 * share:5.1f} % of windows, {name}" for name, share in report.heard_alone.items()]
-    lines += ["", f"{'speech to music':<16} {'reference':<9} {'right':>7} {'wrong':>7} {'unknown':>8}"]
+    lines += [
+        "",
+        f"{'speech to music':<16} {'reference':<9} {'right':>7} {'wrong':>7} {'unknown':>8} {'likeliest':>10}",
+    ]
     for level, rows in report.levels.items():
         for name, row in rows.items():
-            shares = f"{100 * row.right:6.1f}% {100 * row.wrong:6.1f}% {100 * row.unknown:7.1f}%"
+            shares = (
+                f"{100 * row.right:6.1f}% {100 * row.wrong:6.1f}% {100 * row.unknown:7.1f}% {100 * row.likeliest:9.1f}%"
+            )
             lines.append(f"{level:<16} {name:<9} {shares}")
     lines += [
         "",
-        f"{report.windows} windows at each level; the comparison takes {report.echo_milliseconds:.1f} ms",
+        f"{report.windows} windows at each level; taking the music out takes {report.echo_milliseconds:.1f} ms",
     ]
     return "\n".join(lines)
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from device.domain.reading import Modality, Reading
 from device.ports import SAMPLE_RATE_HZ, Chunk, Classifier, SpeechGate, Waveform
+from device.sensing.echo import LAG_SECONDS, Cleaned, without_music
 from device.sensing.logmel import voice_input
 from device.sensing.logmel_spec import LogMelSpec
-from device.sensing.own_music import LAG_SECONDS, Reference, echo_share
+from device.sensing.own_music import Reference
 
 GAP_SECONDS = 1.0
 """A jump in the chunks' times greater than this: what came before belongs to another moment."""
@@ -29,11 +30,12 @@ CLIPPED_SHARE = 0.05
 EVEN_DB = 3.0
 """A hop whose loudest moment exceeds the quiet ones by less is an even hum: half of what speech in noise needs."""
 NOTED_BELOW = 0.8
-LITTLE_MUSIC_SHARE, MUCH_MUSIC_SHARE = 0.1, 0.45
-"""Share of the sound that is the speaker's own music: at the first it does no harm, at the second no voice counts.
+LITTLE_MUSIC_SHARE, MUCH_MUSIC_SHARE = 0.5, 0.75
+"""Share of the sound that was the speaker's own music: up to the first it is taken out well enough, at the second no
+voice counts.
 
-In simulated rooms (`device.lab.own_music --part tune`) speech 10 dB above the music stays below the first; speech 5 dB
-below it lies above the second in 14 of 15 windows, music alone in 59 of 60.
+In simulated rooms (`device.lab.own_music --part tune`) speech as loud as the music lies below the first in half of the
+windows, and speech 5 dB below it around the second.
 """
 UNKNOWN_MUSIC_FACTOR = 0.5
 DOMINANT_DB = 25.0
@@ -69,9 +71,9 @@ class Levels:
 class Ears:
     """Keeps the last window of sound, no more, and reads it once a hop while somebody speaks.
 
-    While `playing()` is true the share of the sound that is the speaker's own music lowers the quality. It is measured
-    against `reference` where there is one; where there is none, the quality is halved unless the speech stands out by
-    DOMINANT_DB.
+    While `playing()` is true the speaker's own music is taken out with the help of `reference`, and lowers the quality
+    where much of the sound was music. Where there is no reference, the quality is halved unless the speech stands out
+    by DOMINANT_DB.
     """
 
     def __init__(
@@ -104,9 +106,8 @@ class Ears:
         self._take_in(chunk)
         if self._unread_samples < self._hop_samples:
             return None
-        newest = self._window[-self._unread_samples :]
-        self._unread_samples = 0
-        return self._read(newest)
+        newest_samples, self._unread_samples = self._unread_samples, 0
+        return self._read(newest_samples)
 
     def _take_in(self, chunk: Chunk) -> None:
         began_seconds = chunk.at_seconds - len(chunk.samples) / SAMPLE_RATE_HZ
@@ -118,16 +119,26 @@ class Ears:
         self._window = np.concatenate([self._window, chunk.samples])[-self._spec.window_samples :]
         self._unread_samples += len(chunk.samples)
 
-    def _read(self, newest: Waveform) -> Reading | None:
+    def _read(self, newest_samples: int) -> Reading | None:
         """Each sound that stands out passes the gate once; without speech in the newest hop, all was read before."""
-        share = self._gate.speech_probability(newest) if stands_out(newest, self._window) else 0.0
+        cleaned = self._without_own_music()
+        heard = cleaned.samples if cleaned else self._window
+        newest = heard[-newest_samples:]
+        share = self._gate.speech_probability(newest) if stands_out(newest, heard) else 0.0
         self._speech.append((len(newest), share))
         speech_share = self._speech_share()
         if share <= 0 or speech_share < self._smallest_speech_share:
             return None
-        posterior = self._classifier.classify(voice_input(self._window, self._spec))
-        quality, note = self._quality(speech_share)
+        posterior = self._classifier.classify(voice_input(heard, self._spec))
+        quality, note = self._quality(heard, speech_share, cleaned)
         return Reading(Modality.VOICE, posterior, quality, self._end_seconds, note)
+
+    def _without_own_music(self) -> Cleaned | None:
+        """The window without what is being played; None when nothing is, or nobody tells what."""
+        if not self._playing() or self._reference is None:
+            return None
+        played = self._reference.latest(len(self._window) / SAMPLE_RATE_HZ + LAG_SECONDS)
+        return None if played is None else without_music(played, self._window)
 
     def _speech_share(self) -> float:
         """Share of the whole window that is speech."""
@@ -136,27 +147,24 @@ class Ears:
         spoken = sum(samples * share for samples, share in self._speech)
         return min(1.0, spoken / self._spec.window_samples)
 
-    def _quality(self, speech_share: float) -> tuple[float, str]:
-        levels = measure_levels(self._window)
+    def _quality(self, heard: Waveform, speech_share: float, cleaned: Cleaned | None) -> tuple[float, str]:
+        levels = measure_levels(heard)
         factors = [
             Factor("little speech", min(1.0, speech_share / FULL_SPEECH_SHARE)),
             Factor("noise", _ramp(levels.distance_db, NOISY_DB, QUIET_DB)),
             Factor("faint", _ramp(levels.active_dbfs, FAINT_DBFS, CLEAR_DBFS)),
             Factor("clipped", 1.0 - _ramp(_clipped_share(self._window), 0.0, CLIPPED_SHARE)),
-            Factor("own music", self._music_factor(levels)),
+            Factor("own music", self._music_factor(levels, cleaned)),
         ]
         worst = min(factors, key=lambda factor: factor.value)
         quality = float(np.prod([factor.value for factor in factors]))
         return quality, worst.note if worst.value < NOTED_BELOW else ""
 
-    def _music_factor(self, levels: Levels) -> float:
-        if not self._playing():
-            return 1.0
-        window_seconds = len(self._window) / SAMPLE_RATE_HZ
-        reference = self._reference.latest(window_seconds + LAG_SECONDS) if self._reference else None
-        if reference is None:
-            return 1.0 if levels.distance_db >= DOMINANT_DB else UNKNOWN_MUSIC_FACTOR
-        return 1.0 - _ramp(echo_share(reference, self._window), LITTLE_MUSIC_SHARE, MUCH_MUSIC_SHARE)
+    def _music_factor(self, levels: Levels, cleaned: Cleaned | None) -> float:
+        if cleaned:
+            return 1.0 - _ramp(cleaned.music_share, LITTLE_MUSIC_SHARE, MUCH_MUSIC_SHARE)
+        dominant = not self._playing() or levels.distance_db >= DOMINANT_DB
+        return 1.0 if dominant else UNKNOWN_MUSIC_FACTOR
 
 
 def measure_levels(window: Waveform) -> Levels:

@@ -1,4 +1,4 @@
-"""The speaker's own playback: what it is, and how much of what the microphone hears it explains."""
+"""The speaker's own playback, as MPD writes it into a fifo."""
 
 from __future__ import annotations
 
@@ -7,26 +7,9 @@ import stat
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.fft import irfft, next_fast_len, rfft
 
 from device.ports import SAMPLE_RATE_HZ, Waveform
 
-LAG_SECONDS = 0.7
-"""The music reaches the microphone at most this long after it reached the reference …"""
-LEAD_SECONDS = 0.3
-"""… or, as both are timed by when they were read, this long before it."""
-FFT_SAMPLES = 1024
-HOP_SAMPLES = 512
-TAPS = 6
-"""Frames of 32 ms that the room's answer to the music may last."""
-LEAST_SAMPLES = 3 * TAPS * HOP_SAMPLES + FFT_SAMPLES
-"""Of less sound nothing can be said."""
-PRE_SAMPLES = 80
-"""The filter begins this much before the lag that was found."""
-RIDGE = 1e-3
-BAND_HZ = (150.0, 7000.0)
-INAUDIBLE_RMS = 1e-5
 READ_BYTES = 65_536
 """The size of Linux's pipes: two seconds of sound."""
 MOST_READS = 16
@@ -116,64 +99,3 @@ def _read_waiting(descriptor: int) -> bytes:
     except BlockingIOError:
         pass
     return b"".join(parts)
-
-
-def echo_share(reference: Waveform, microphone: Waveform) -> float:
-    """Share 0 … 1 of the energy in `microphone` that `reference`, as the room answers it, explains.
-
-    Both end at the same time; `reference` should begin LAG_SECONDS earlier. After alignment by GCC-PHAT (Knapp and
-    Carter 1976) each frequency band of the microphone is predicted by least squares from the last TAPS frames of the
-    reference in that band (the convolutive model of Avargel and Cohen 2007, without cross-bands); what chance alone
-    would explain is taken off.
-    """
-    if len(microphone) < LEAST_SAMPLES or min(_rms(reference), _rms(microphone)) < INAUDIBLE_RMS:
-        return 0.0
-    lag = _lag(reference, microphone) - PRE_SAMPLES
-    context = TAPS * HOP_SAMPLES
-    heard = _spectra(microphone)
-    played = _spectra(_shifted(reference, lag, len(microphone) + context))[-len(heard) - TAPS :]
-    taps = np.stack([played[TAPS - k : TAPS - k + len(heard)] for k in range(TAPS)], axis=-1).transpose(1, 0, 2)
-    rest = _unexplained(taps, heard.T[:, :, np.newaxis])
-    energy = float(np.sum(np.abs(heard) ** 2))
-    if energy <= 0:
-        return 0.0
-    by_chance = len(heard) / (len(heard) - TAPS)
-    return float(np.clip(1.0 - rest / energy * by_chance, 0.0, 1.0))
-
-
-def _lag(reference: Waveform, microphone: Waveform) -> int:
-    """By how many samples the microphone is behind the reference; both end at the same time."""
-    length = next_fast_len(len(reference) + len(microphone), real=True)
-    cross = rfft(microphone, length) * np.conj(rfft(reference, length))
-    magnitude = np.abs(cross)
-    correlation = np.abs(irfft(cross / (magnitude + 1e-9 * magnitude.max()), length))
-    lags = np.arange(-round(LEAD_SECONDS * SAMPLE_RATE_HZ), round(LAG_SECONDS * SAMPLE_RATE_HZ))
-    return int(lags[np.argmax(correlation[(lags - (len(reference) - len(microphone))) % length])])
-
-
-def _shifted(reference: Waveform, lag: int, samples: int) -> Waveform:
-    """The last `samples` of the reference delayed by `lag`, with silence where it is not known."""
-    late = reference[: len(reference) - lag] if lag > 0 else np.pad(reference, (0, -lag))
-    return np.pad(late, (max(0, samples - len(late)), 0))[-samples:]
-
-
-def _spectra(samples: Waveform) -> NDArray[np.complex64]:
-    """Windowed spectra [frames, bins] within BAND_HZ; the last frame ends at the last whole hop."""
-    frames = np.lib.stride_tricks.sliding_window_view(samples, FFT_SAMPLES)[::HOP_SAMPLES]
-    spectra = rfft(frames * np.hanning(FFT_SAMPLES).astype(np.float32), axis=1)
-    hz = np.arange(spectra.shape[1]) * (SAMPLE_RATE_HZ / FFT_SAMPLES)
-    return np.asarray(spectra[:, (hz > BAND_HZ[0]) & (hz < BAND_HZ[1])], dtype=np.complex64)
-
-
-def _unexplained(taps: NDArray[np.complex64], heard: NDArray[np.complex64]) -> float:
-    """Energy left of `heard` [bins, frames, 1] after the best prediction from `taps` [bins, frames, TAPS]."""
-    adjoint = taps.conj().transpose(0, 2, 1)
-    normal = adjoint @ taps
-    scale = np.trace(normal, axis1=1, axis2=2).real / TAPS
-    normal += (RIDGE * scale + 1e-9)[:, np.newaxis, np.newaxis] * np.eye(TAPS, dtype=np.complex64)
-    weights = np.linalg.solve(normal, adjoint @ heard)
-    return float(np.sum(np.abs(heard - taps @ weights) ** 2))
-
-
-def _rms(samples: Waveform) -> float:
-    return float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) if len(samples) else 0.0
