@@ -13,8 +13,8 @@ from device.adapters.speech_silero import SileroSpeechGate
 from device.domain.reading import Modality, Posterior, Reading
 from device.ports import SAMPLE_RATE_HZ, Chunk
 from device.sensing.ears import Ears, measure_levels, stands_out
-from device.sensing.logmel_spec import LogMelSpec
 from device.sensing.echo import LAG_SECONDS, without_music
+from device.sensing.logmel_spec import LogMelSpec
 from device.sensing.own_music import Reference
 from tests.sounds import in_room, music, needs_espeak, noise, rms, speech_of
 

@@ -13,8 +13,8 @@ from device.lab.gate import noise_passed, speech_passed, spoken_windows
 from device.lab.own_music import LAG_SECONDS, WINDOW_SECONDS, Listener, Scene, outcomes
 from device.lab.sound import at_level, delayed, in_room, mixed, power, through_loudspeaker
 from device.ports import SAMPLE_RATE_HZ
-from device.sensing.logmel_spec import LogMelSpec
 from device.sensing.echo import without_music
+from device.sensing.logmel_spec import LogMelSpec
 from tests.pulse import PulseServer, missing
 from tests.sounds import music, noise, rms
 

@@ -180,8 +180,8 @@ class Outcomes:
 def outcomes(found: Sequence[tuple[str, bool]]) -> Outcomes:
     """Shares of each outcome, and of the likeliest label's being right."""
     counts = Counter(outcome for outcome, _ in found)
-    shares = [counts[name] / max(1, len(found)) for name in ("right", "wrong", "unknown")]
-    return Outcomes(*shares, sum(likeliest for _, likeliest in found) / max(1, len(found)))
+    right, wrong, unknown = (counts[name] / max(1, len(found)) for name in ("right", "wrong", "unknown"))
+    return Outcomes(right, wrong, unknown, sum(likeliest for _, likeliest in found) / max(1, len(found)))
 
 
 def scenes(data: Path, report: bool, each: int) -> Iterator[Scene]:
