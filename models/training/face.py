@@ -1,12 +1,14 @@
 """Trains the face model on FER-2013 and FER+, quantises it to int8 and measures the file that ships.
 
     python -m models.training.face --data DIR [--epochs SMALL MIDDLE LARGE] [--resume] [--build DIR]
+                                   [--start DIR ...] [--rate R] [--seed N] [--teachers FILE ...]
 
 `DIR` holds `fer2013.npz` (images uint8 [N, 48, 48], label, split, ferplus_votes). A network that knows ImageNet learns
 faces, first enlarged to 64 pixels, then to 80 and 96, which is cheaper than 96 from the start and ends alike. It
 answers two questions at once: what ten people would vote (FER+), and what the labeller of FER-2013 wrote; they agree on
 two faces of three. Every epoch leaves a checkpoint in the build folder. The rate is a cosine with warm-up; the weights
-that ship are a moving average.
+that ship are a moving average. A later run may start from the mean of earlier ones (Wortsman et al., Model soups, 2022)
+and learn from several models' answers together; without epochs it only writes that mean down.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +59,25 @@ CARD = MODEL.with_suffix(".card.json")
 class Trainer:
     """Owns the network, its moving average, the optimiser and their checkpoint."""
 
-    def __init__(self, epochs: Sequence[int], steps_per_epoch: int, folder: Path) -> None:
+    def __init__(
+        self,
+        epochs: Sequence[int],
+        steps_per_epoch: int,
+        folder: Path,
+        start: Sequence[Path] = (),
+        peak_rate: float = PEAK_RATE,
+        seed: int = SEED,
+    ) -> None:
         self.model = build()
-        load_imagenet(self.model)
         self.average = build()
+        if start:
+            self.model.set_weights(mean_of(start))
+        else:
+            load_imagenet(self.model)
         self.average.set_weights(self.model.get_weights())
-        self.optimiser = tf.keras.optimizers.AdamW(PEAK_RATE, weight_decay=WEIGHT_DECAY)
+        self.peak_rate = peak_rate
+        self.seed = seed
+        self.optimiser = tf.keras.optimizers.AdamW(peak_rate, weight_decay=WEIGHT_DECAY)
         self.optimiser.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
         self.optimiser.build(self.model.trainable_variables)
         self.epoch = tf.Variable(0, dtype=tf.int64)
@@ -82,8 +98,8 @@ class Trainer:
         """Cosine with a linear warm-up (Loshchilov and Hutter, SGDR, 2017)."""
         done = step / (len(self.pixels) * self.steps_per_epoch)
         if done < WARM_UP:
-            return PEAK_RATE * done / WARM_UP
-        return float(PEAK_RATE * 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP))))
+            return self.peak_rate * done / WARM_UP
+        return float(self.peak_rate * 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP))))
 
     @tf.function
     def step(self, images: tf.Tensor, target: tf.Tensor, momentum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -106,7 +122,7 @@ class Trainer:
         figures = []
         epoch = int(self.epoch.numpy())
         step = epoch * self.steps_per_epoch
-        rng = np.random.default_rng([SEED, epoch])
+        rng = np.random.default_rng([self.seed, epoch])
         for images, target in batches(faces, self.pixels[epoch], BATCH, rng):
             self.optimiser.learning_rate.assign(self.rate(step))
             momentum = min(MEMORY, (1 + step) / (10 + step))
@@ -117,22 +133,58 @@ class Trainer:
         return tuple(np.mean(figures, axis=0))  # type: ignore[return-value]
 
 
-def train(parts: Parts, epochs: Sequence[int], folder: Path, resume: bool) -> Trainer:
-    """Train to the end; a line and a checkpoint every epoch; with `resume`, on from the last checkpoint."""
-    trainer = Trainer(epochs, len(parts.train.images) // BATCH, folder)
-    if resume:
-        trainer.restore()
-    while (done := int(trainer.epoch.numpy())) < sum(epochs):
+def mean_of(runs: Sequence[Path]) -> list[np.ndarray]:
+    """The mean of the averages that several runs' last checkpoints hold; they must stem from one another."""
+    kept = build()
+    found = []
+    for run in runs:
+        newest = tf.train.latest_checkpoint(str(run))
+        if newest is None:
+            raise SystemExit(f"no checkpoint in {run}: give the folder that an earlier run had as --build")
+        tf.train.Checkpoint(average=kept).restore(newest).expect_partial()
+        found.append(kept.get_weights())
+    return [np.mean(weights, axis=0) for weights in zip(*found, strict=True)]
+
+
+def epochs_of(runs: Sequence[Path]) -> int:
+    """How many epochs the runs took together."""
+    return sum(
+        int(tf.train.load_variable(tf.train.latest_checkpoint(str(run)), "epoch/.ATTRIBUTES/VARIABLE_VALUE"))
+        for run in runs
+    )
+
+
+def train(parts: Parts, trainer: Trainer) -> None:
+    """Train to the end; a line and a checkpoint every epoch."""
+    epochs = len(trainer.pixels)
+    while (done := int(trainer.epoch.numpy())) < epochs:
         began, pixels = time.monotonic(), trainer.pixels[done]
         loss, agreement = trainer.run_epoch(parts.train)
         label, votes = float_accuracies(trainer.average, parts.public, pixels)
         trainer.keeper.save(done + 1)
         print(
-            f"{done + 1}/{sum(epochs)} {pixels} px loss {loss:.4f} agrees {agreement:.4f} "
+            f"{done + 1}/{epochs} {pixels} px loss {loss:.4f} agrees {agreement:.4f} "
             f"public {label:.4f} ferplus {votes:.4f} {time.monotonic() - began:.0f} s",
             flush=True,
         )
-    return trainer
+
+
+def answers_of(teachers: Sequence[Path], images: np.ndarray, cache: Path) -> np.ndarray:
+    """The mean answer of several of our int8 models to every image and its mirror image, float32 [N, 14].
+
+    Kept in `cache`, as it takes minutes.
+    """
+    if not cache.exists():
+        crops = tensors(images)
+        views = (crops, np.ascontiguousarray(crops[:, :, ::-1]))
+        answers = [_shares(int8_logits(teacher, view)) for teacher in teachers for view in views]
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        np.save(cache, np.mean(answers, axis=0, dtype=np.float32))
+    return np.load(cache)
+
+
+def _shares(logits: np.ndarray) -> np.ndarray:
+    return np.concatenate([tf.nn.softmax(logits[:, head]).numpy() for head in (VOTES, LABEL)], axis=1)
 
 
 # --- int8 ---------------------------------------------------------------------------------------------------------
@@ -172,7 +224,7 @@ def measures(logits: np.ndarray, label: np.ndarray, temperature: float) -> dict[
     }
 
 
-def export(parts: Parts, average: tf.keras.Model, epochs: Sequence[int], private: bool) -> None:
+def export(parts: Parts, average: tf.keras.Model, command: str, epochs: int, private: bool) -> None:
     """Write `models/face.tflite` and its card, and print what was measured."""
     rows = np.random.default_rng(SEED).choice(len(parts.train.images), 600, replace=False)
     MODEL.write_bytes(quantise(for_the_box(average, PIXELS[-1]), tensors(parts.train.images[rows])))
@@ -189,7 +241,7 @@ def export(parts: Parts, average: tf.keras.Model, epochs: Sequence[int], private
         right = logits[:, LABEL].argmax(1) == parts.private.label
         fresh = round(float(right[~parts.private_is_copy].mean()), 4)
         measured["fer2013_private"]["accuracy_without_duplicates"] = fresh
-    write_card(MODEL, facts(parts, average, temperatures, epochs, measured))
+    write_card(MODEL, facts(parts, average, temperatures, command, epochs, measured))
     print(json.dumps(measured, indent=1))
 
 
@@ -224,7 +276,8 @@ def facts(
     parts: Parts,
     average: tf.keras.Model,
     temperatures: dict[str, float],
-    epochs: Sequence[int],
+    command: str,
+    epochs: int,
     measured: dict[str, Any],
 ) -> dict[str, Any]:
     """What the card says about this model."""
@@ -233,7 +286,7 @@ def facts(
     return {
         "name": "moodify-face",
         "modality": "face",
-        "version": "3.0.0",
+        "version": "3.1.0",
         "labels": list(LABELS),
         "input": {
             "shape": [1, CROP_PIXELS, CROP_PIXELS, 1],
@@ -251,9 +304,9 @@ def facts(
                 {"name": "FER+", "rows": rows, "licence": "MIT"},
                 {"name": "ImageNet-1k, through the weights of EfficientNet-Lite0", "licence": "Apache-2.0 (weights)"},
             ],
-            "command": f"scripts/train face --data DIR --epochs {' '.join(map(str, epochs))}",
+            "command": command,
             "seed": SEED,
-            "epochs": sum(epochs),
+            "epochs": epochs,
             "removed_duplicates": parts.removed_duplicates,
         },
         "measured": measured,
@@ -279,18 +332,38 @@ def main() -> None:
     parser.add_argument(
         "--export-only", action="store_true", help="convert the last checkpoint, leave PrivateTest alone"
     )
+    parser.add_argument("--start", type=Path, nargs="+", default=(), metavar="DIR", help="earlier runs' checkpoints")
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the order and the variation of the pictures")
+    parser.add_argument("--teachers", type=Path, nargs="+", default=(), metavar="FILE", help="models to learn from")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     tf.config.threading.set_intra_op_parallelism_threads(2)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     tf.keras.utils.set_random_seed(SEED)
     parts = read_parts(arguments.data)
-    if arguments.export_only:
-        trainer = Trainer(arguments.epochs, 1, arguments.build)
+    if arguments.teachers:
+        taught = answers_of(arguments.teachers, parts.train.images, arguments.build / "taught.npy")
+        parts = replace(parts, train=replace(parts.train, taught=taught))
+    steps = len(parts.train.images) // BATCH
+    trainer = Trainer(arguments.epochs, steps, arguments.build, arguments.start, arguments.rate, arguments.seed)
+    if arguments.resume or arguments.export_only:
         trainer.restore()
-    else:
-        trainer = train(parts, arguments.epochs, arguments.build, arguments.resume)
-    export(parts, trainer.average, arguments.epochs, private=not arguments.export_only)
+    if not arguments.export_only:
+        train(parts, trainer)
+    epochs = epochs_of(arguments.start) + sum(arguments.epochs)
+    export(parts, trainer.average, command_of(arguments), epochs, private=not arguments.export_only)
+
+
+def command_of(arguments: argparse.Namespace) -> str:
+    """The command that trains the same again, for the card."""
+    words = ["scripts/train face --data DIR --epochs", *arguments.epochs]
+    if arguments.start:
+        words += ["--start", *(f"build/{run.name}" for run in arguments.start)]
+        words += ["--rate", arguments.rate, "--seed", arguments.seed] if sum(arguments.epochs) else []
+    if arguments.teachers:
+        words += ["--teachers", *(teacher.name for teacher in arguments.teachers)]
+    return " ".join(map(str, words))
 
 
 if __name__ == "__main__":

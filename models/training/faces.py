@@ -21,11 +21,13 @@ WRONG_VOTES = (5274, 33200)
 SMOOTHING = 0.05
 LABEL_SHARE = 0.85
 """Weight of the FER label in what the label's head aims at; the rest is the FER+ votes'."""
+TAUGHT_SHARE = 0.6
+"""Weight of the teachers in it, where there are any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """One part of the data set."""
+    """One part of the data set, with what training aims at."""
 
     images: np.ndarray
     """uint8 [N, 48, 48]."""
@@ -35,15 +37,19 @@ class Faces:
     """float32 [N, 7], shares of the FER+ votes; the label where there are none."""
     majority: np.ndarray
     """int64 [N], what most of the ten people voted; -1 where that is none of LABELS."""
+    taught: np.ndarray | None = None
+    """What teachers answer, float32 [N, 14]: both heads' shares."""
 
     def target(self) -> np.ndarray:
         """What training aims at, float32 [N, 14]: the votes, and the smoothed label with some of them.
 
         Barsoum et al., "Training deep networks for facial expression recognition with crowd-sourced label
-        distribution", ICMI 2016, trains on the votes.
+        distribution", ICMI 2016, trains on the votes. With teachers, most of it is their answer (Hinton et al.,
+        "Distilling the knowledge in a neural network", 2015).
         """
         label = LABEL_SHARE * smoothed(self.label) + (1 - LABEL_SHARE) * self.votes
-        return np.concatenate([self.votes, label], axis=1)
+        people = np.concatenate([self.votes, label], axis=1)
+        return people if self.taught is None else (1 - TAUGHT_SHARE) * people + TAUGHT_SHARE * self.taught
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,8 @@ def vary(image: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray
     """One face as another camera, head and lamp could have given it; uint8 [pixels, pixels]."""
     if rng.random() < 0.1:
         image = _far(image, rng)
+    if rng.random() < 0.2:
+        image = _grain(image, rng)
     image = _warp(image, pixels, rng)
     if rng.random() < 0.4:
         image = _gamma(image, float(np.exp(rng.uniform(-0.4, 0.4))))
@@ -117,8 +125,6 @@ def vary(image: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray
         image = _side_light(image, rng)
     if rng.random() < 0.12:
         image = cv2.GaussianBlur(image, (0, 0), pixels / CROP_PIXELS * rng.uniform(0.4, 0.9))
-    if rng.random() < 0.12:
-        image = np.clip(image + rng.normal(0, rng.uniform(2, 8), image.shape), 0, 255).astype(np.uint8)
     return image
 
 
@@ -127,6 +133,12 @@ def _far(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     side = int(rng.integers(20, 40))
     small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _grain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A sensor's noise, up to two fifths of the face's own contrast: little light leaves little contrast."""
+    noise = rng.normal(0, rng.uniform(0.03, 0.4) * image.std(), image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
 def _warp(image: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
