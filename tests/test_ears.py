@@ -208,6 +208,12 @@ def test_speech_alone_is_not_the_speakers_own() -> None:
     assert share_of(music(6.0, seed=3), in_room(speech_of(6.0), 0.4, 0.0, seed=9)) < 0.1
 
 
+@needs_espeak
+def test_speech_stays_as_it_is_where_the_music_is_not_heard() -> None:
+    speech = newest(in_room(speech_of(6.0), 0.4, 0.0, seed=9), 3.0).astype(np.float32)
+    assert np.array_equal(without_music(newest(music(6.0, seed=3), 3.0 + LAG_SECONDS), speech).samples, speech)
+
+
 def test_other_music_than_what_is_played_is_not_the_speakers_own() -> None:
     assert share_of(music(6.0, seed=3), echo_in(music(6.0, seed=8))) < 0.4
 

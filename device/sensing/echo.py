@@ -28,6 +28,8 @@ FLOOR = 0.01
 """What is left counts as at least this much of the mean of its band."""
 RIDGE = 1e-3
 INAUDIBLE_RMS = 1e-5
+CHANCE_SHARE = 0.03
+"""Less than this any music explains of any speech."""
 WINDOW = np.hanning(FFT_SAMPLES + 1)[:-1].astype(np.float32)
 """Halves that overlap add up to 1."""
 
@@ -50,7 +52,7 @@ def without_music(reference: Waveform, microphone: Waveform) -> Cleaned:
     Carter 1976) each frequency bin of the microphone is predicted from the last TAPS frames of the reference in that
     bin (the convolutive model of Avargel and Cohen 2007, without cross-bands). Speech is sparse, so the squares are
     weighted by the power of what is left, as Nakatani et al. (2010) do against reverberation: plain least squares would
-    take speech out with the music. Unchanged where too little is heard to say anything.
+    take speech out with the music. Unchanged where too little is heard, or no more explained than chance would.
     """
     if len(microphone) < LEAST_SAMPLES or min(_rms(reference), _rms(microphone)) < INAUDIBLE_RMS:
         return Cleaned(microphone, 0.0)
@@ -61,7 +63,8 @@ def without_music(reference: Waveform, microphone: Waveform) -> Cleaned:
     taps = np.stack([played[TAPS - k :][:frames] for k in range(TAPS)], axis=-1).transpose(1, 0, 2)
     rest = _unexplained(taps, heard.T)
     samples = _sound(rest.T, len(microphone))
-    return Cleaned(samples, float(np.clip(1.0 - (_rms(samples) / _rms(microphone)) ** 2, 0.0, 1.0)))
+    share = float(1.0 - (_rms(samples) / _rms(microphone)) ** 2)
+    return Cleaned(samples, share) if share > CHANCE_SHARE else Cleaned(microphone, 0.0)
 
 
 def _lag(reference: Waveform, microphone: Waveform) -> int:
