@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device.adapters.cards import FaceCard, Head, VoiceCard, read_card, read_model
+from device.adapters.cards import FaceCard, Head, VoiceCard, check_model, read_card
 from device.domain.labels import LABELS
 from device.domain.reading import Modality
 from device.errors import SetupError
@@ -149,7 +149,7 @@ def test_a_model_file_changed_after_the_card_was_read_is_refused(tmp_path: Path)
     card = read_card(tmp_path, Modality.FACE)
     (tmp_path / "face.tflite").write_bytes(b"something else")
     with pytest.raises(SetupError, match="sha256 differs"):
-        read_model(card)
+        check_model(card)
 
 
 def test_a_missing_model_or_card_says_where_models_are_configured(tmp_path: Path) -> None:

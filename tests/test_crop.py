@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import pytest
 
@@ -107,8 +108,16 @@ def test_a_box_without_an_area_is_refused(box: Rectangle) -> None:
         crop_face(frame_with_dot(300, 200), box, AS_IS)
 
 
-@pytest.mark.parametrize("shape", [(48, 48, 3), (0, 48)])
-def test_only_a_grey_frame_is_cropped(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("x", [-10.0, 12.0])
+def test_of_a_coloured_frame_the_crop_is_that_of_its_grey(x: float) -> None:
+    rgb = np.random.default_rng(2).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    box = Rectangle(x, 5.0, 30.0, 30.0)
+    grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    assert np.array_equal(crop_face(rgb, box, AS_IS), crop_face(grey, box, AS_IS))
+
+
+@pytest.mark.parametrize("shape", [(48, 48, 4), (0, 48)])
+def test_only_a_grey_or_rgb_frame_is_cropped(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="frame"):
         crop_face(np.zeros(shape, np.uint8), Rectangle(0, 0, 10, 10), AS_IS)
 

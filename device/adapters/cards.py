@@ -96,20 +96,19 @@ def read_card(models: Path, modality: Modality) -> FaceCard | VoiceCard:
         card: FaceCard | VoiceCard = FaceCard(**shared, crop=_crop(page))
     else:
         card = VoiceCard(**shared, features=_features(page))
-    read_model(card)
+    check_model(card)
     _check_input(card)
     return card
 
 
-def read_model(card: Card) -> bytes:
-    """The model's content, only if it is the one that the card describes (a runtime may crash on any other)."""
+def check_model(card: Card) -> None:
+    """SetupError unless the model is the one that the card describes (a runtime may crash on any other)."""
     content = _read(card.model)
     if len(content) != card.bytes or hashlib.sha256(content).hexdigest() != card.sha256:
         raise SetupError(
             f"{card.model}: not the file that {card.path.name} describes (sha256 differs); "
             "restore both from the same release"
         )
-    return content
 
 
 Value = TypeVar("Value")

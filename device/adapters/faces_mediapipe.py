@@ -19,6 +19,7 @@ from device.quiet import without_chatter
 
 MODELS_OF_DETECTOR = {"short": (0,), "full": (1,), "both": (0, 1)}
 """MediaPipe's model numbers, in the order in which they are asked."""
+BALLAST = ("matplotlib", "matplotlib.pyplot", "mediapipe.tasks", "mediapipe.tasks.python")
 WARM_UP_SHAPE = (48, 64, 3)
 
 
@@ -64,7 +65,7 @@ class MediapipeFaceFinder:
 def _open(model: int, smallest_score: float) -> Any:
     """MediaPipe's face detection; up to 0.10.2x the model files are inside the package."""
     try:
-        with _without_matplotlib():
+        with _without_ballast():
             solution = import_module("mediapipe.python.solutions.face_detection")
         return solution.FaceDetection(min_detection_confidence=smallest_score, model_selection=model)
     except ImportError:
@@ -75,9 +76,9 @@ def _open(model: int, smallest_score: float) -> Any:
 
 
 @contextmanager
-def _without_matplotlib() -> Iterator[None]:
-    """MediaPipe imports matplotlib for drawings that nobody here asks for: 30 MB."""
-    names = [name for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules]
+def _without_ballast() -> Iterator[None]:
+    """MediaPipe imports matplotlib for drawings that nobody here asks for, 30 MB, and a second way to use it, 2 MB."""
+    names = [name for name in BALLAST if name not in sys.modules]
     sys.modules.update({name: ModuleType(name) for name in names})
     try:
         yield

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.adapters.cards import Card, read_model
+from device.adapters.cards import Card, check_model
 from device.domain.reading import Posterior, calibrate
 from device.errors import SetupError
 from device.quiet import without_chatter
@@ -32,9 +32,9 @@ class TfliteClassifier:
         """
         self.card = card
         self.runtime, interpreter = _find_interpreter(runtime)
-        content = read_model(card)
+        check_model(card)
         with without_chatter():
-            self._interpreter = _load(interpreter, content, card, threads)
+            self._interpreter = _load(interpreter, card, threads)
         entry, exit_ = _only(self._interpreter.get_input_details()), _only(self._interpreter.get_output_details())
         _agree(card, "input", entry, card.input_shape, card.input_dtype)
         _agree(card, "output", exit_, card.output_shape, card.output_dtype)
@@ -82,9 +82,10 @@ def _find_interpreter(runtime: str) -> tuple[str, Any]:
     raise SetupError(f"{wanted}: not installed for this Python; install it with pip")
 
 
-def _load(interpreter: Any, content: bytes, card: Card, threads: int) -> Any:
+def _load(interpreter: Any, card: Card, threads: int) -> Any:
     try:
-        loaded = interpreter(model_content=content, num_threads=threads)
+        # By its path the file is mapped, and not held a second time.
+        loaded = interpreter(model_path=str(card.model), num_threads=threads)
         loaded.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())

@@ -33,6 +33,7 @@ def main() -> None:
 
 
 def _look(eyes: Eyes, rgb: Image) -> int:
+    eyes.forget()  # each frame shows somebody else
     reading = eyes.look(Frame(rgb, 0.0))
     return int(np.argmax(reading.posterior.values)) if reading else -1
 

@@ -1,4 +1,4 @@
-"""Cuts a face out of a grey frame and normalises it, the same way when training and on the box."""
+"""Cuts a face out of a frame and normalises it, the same way when training and on the box."""
 
 from __future__ import annotations
 
@@ -43,16 +43,18 @@ class CropGeometry:
     """Way from the box's centre to the square's centre, downwards, in box heights."""
 
 
-def crop_face(grey_frame: NDArray[np.uint8], box: Box, geometry: CropGeometry) -> NDArray[np.uint8]:
-    """Cut the face in `box` out of `grey_frame` (uint8 [H, W]) as uint8 [48, 48].
+def crop_face(frame: NDArray[np.uint8], box: Box, geometry: CropGeometry) -> NDArray[np.uint8]:
+    """Cut the face in `box` out of `frame` (uint8, grey [H, W] or RGB [H, W, 3]) as grey uint8 [48, 48].
 
-    The square may reach over the border: the frame's edge pixels are repeated there. Raises ValueError for a frame
-    that is not uint8 [H, W] and for a box without an area.
+    The square may reach over the border: the frame's edge pixels are repeated there. Raises ValueError for any other
+    frame and for a box without an area.
     """
-    if grey_frame.ndim != 2 or grey_frame.dtype != np.uint8 or grey_frame.size == 0:
-        raise ValueError(f"frame: uint8 [H, W] needed, not {grey_frame.dtype} {list(grey_frame.shape)}")
+    if frame.shape[2:] not in ((), (3,)) or frame.ndim < 2 or frame.dtype != np.uint8 or frame.size == 0:
+        raise ValueError(f"frame: uint8 [H, W] or [H, W, 3] needed, not {frame.dtype} {list(frame.shape)}")
     left, top, side = _square(box, geometry)
-    patch = _cut(grey_frame, left, top, side)
+    patch = _cut(frame, left, top, side)
+    if patch.ndim == 3:
+        patch = np.asarray(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     shrinking = side > CROP_PIXELS
     method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(patch, (CROP_PIXELS, CROP_PIXELS), interpolation=method), dtype=np.uint8)
@@ -83,8 +85,8 @@ def _square(box: Box, geometry: CropGeometry) -> tuple[int, int, int]:
 
 
 def _cut(frame: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np.uint8]:
-    """The square as uint8 [side, side]; beyond the border the nearest pixel of the frame stands in."""
-    height, width = frame.shape
+    """The square as uint8 [side, side, …]; beyond the border the nearest pixel of the frame stands in."""
+    height, width = frame.shape[:2]
     right, bottom = left + side, top + side
     if left >= 0 and top >= 0 and right <= width and bottom <= height:
         return frame[top:bottom, left:right]

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from device.domain.people import Sighting, Track, follow, reading_of
 from device.domain.reading import Reading
-from device.ports import Classifier, FaceBox, FaceFinder, Frame
+from device.ports import Classifier, FaceBox, FaceFinder, Frame, Image
 from device.sensing.crop import CropGeometry, crop_face, normalise_crop
 from device.sensing.quality import face_quality
 
@@ -36,18 +32,16 @@ class Eyes:
     def look(self, frame: Frame) -> Reading | None:
         """The reading of all people together; None when nobody is seen well enough."""
         boxes = self._finder.find(frame.rgb)[:MOST_FACES]
-        if not boxes:
-            return self._follow([], frame.at_seconds)
-        grey = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        return self._follow([one for one in (self._read_face(grey, box) for box in boxes) if one], frame.at_seconds)
+        sightings = [sighting for sighting in (self._read_face(frame.rgb, box) for box in boxes) if sighting]
+        return self._follow(sightings, frame.at_seconds)
 
     def _follow(self, sightings: list[Sighting], at_seconds: float) -> Reading | None:
         self._tracks = follow(self._tracks, sightings, at_seconds)
         return reading_of(self._tracks, at_seconds) if sightings else None
 
-    def _read_face(self, grey: NDArray[np.uint8], box: FaceBox) -> Sighting | None:
-        crop = crop_face(grey, box, self._geometry)
-        quality, note = face_quality(crop, box, grey.shape)
+    def _read_face(self, rgb: Image, box: FaceBox) -> Sighting | None:
+        crop = crop_face(rgb, box, self._geometry)
+        quality, note = face_quality(crop, box, rgb.shape)
         if quality < LEAST_QUALITY:
             return None
         posterior = self._classifier.classify(normalise_crop(crop))
