@@ -1,7 +1,7 @@
 """Trains the voice model on TESS, RAVDESS and nEMO, quantises it to int8 and measures the file that ships.
 
     python -m models.training.voice --data DIR [--steps N]
-    python -m models.training.voice --data DIR --protocols [--steps N] [--folds N]
+    python -m models.training.voice --data DIR --protocols [--steps N] [--folds N] [--only TEXT]
 
 `DIR` holds `tess/`, `ravdess/`, `nemo/` (16 kHz mono) and `esc10/` (noise). With `--protocols` the recipe is trained
 anew for every fold, beside a classic baseline, and `models/voice_protocols.md` is written; nothing ships. What has been
@@ -138,10 +138,11 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=MODEL, help="the file to write, its card beside it")
     parser.add_argument("--protocols", action="store_true", help="train and measure every fold instead")
     parser.add_argument("--folds", type=int, default=99, help="at most so many folds of each protocol")
+    parser.add_argument("--only", default="", metavar="TEXT", help="protocols with this in their name")
     arguments = parser.parse_args()
     corpora = read_corpora(arguments.data, BUILD)
     if arguments.protocols:
-        voice_protocols.run(corpora, arguments.steps or FOLD_STEPS, arguments.folds, BUILD, SEED)
+        voice_protocols.run(corpora, arguments.steps or FOLD_STEPS, arguments.folds, arguments.only, BUILD, SEED)
     else:
         print(json.dumps(ship(corpora, arguments.steps or STEPS, arguments.model), indent=1))
 

@@ -35,22 +35,23 @@ class Result:
     right_baseline: int
 
 
-def run(corpora: Corpora, steps: int, most: int, build: Path, seed: int) -> None:
-    """Measure the folds that have not been measured, at most `most` of each protocol, and write the table."""
+def run(corpora: Corpora, steps: int, most: int, only: str, build: Path, seed: int) -> None:
+    """Measure the folds that have not been measured, at most `most` of each protocol with `only` in its name.
+
+    The table is written from all that were ever measured in `build`.
+    """
     planned: dict[str, list[Fold]] = {}
     for fold in folds(corpora, seed):
         planned.setdefault(fold.protocol, []).append(fold)
-    results = []
-    for protocol, some in planned.items():
-        for fold in some[:most]:
-            kept = build / "folds" / f"{_file_name(protocol)}--{_file_name(fold.name)}--{steps}.json"
-            if not kept.exists():
-                print(f"{protocol}: {fold.name}", flush=True)
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                result = measure(corpora, fold, steps, build, seed)
-                kept.write_text(json.dumps(asdict(result), indent=1))
-            results.append(Result(**json.loads(kept.read_text())))
-            TABLE.write_text(table(results, {name: len(all_) for name, all_ in planned.items()}), encoding="utf-8")
+    kept = build / "folds"
+    kept.mkdir(parents=True, exist_ok=True)
+    for fold in (fold for name, some in planned.items() if only in name for fold in some[:most]):
+        path = kept / f"{_file_name(fold.protocol)}--{_file_name(fold.name)}--{steps}.json"
+        if not path.exists():
+            print(f"{fold.protocol}: {fold.name}", flush=True)
+            path.write_text(json.dumps(asdict(measure(corpora, fold, steps, build, seed)), indent=1))
+        known = [Result(**json.loads(found.read_text())) for found in kept.glob("*.json")]
+        TABLE.write_text(table(known, {name: len(some) for name, some in planned.items()}), encoding="utf-8")
 
 
 def _file_name(text: str) -> str:
@@ -78,7 +79,7 @@ def measure(corpora: Corpora, fold: Fold, steps: int, build: Path, seed: int) ->
 
 
 def table(results: list[Result], planned: dict[str, int]) -> str:
-    """Markdown: a row for each protocol, of the clips of all its folds that were run."""
+    """Markdown: a row for each protocol and length, of the clips of all its folds that were run."""
     lines = [
         "# The recipe on voices it has not heard",
         "",
@@ -88,14 +89,14 @@ def table(results: list[Result], planned: dict[str, int]) -> str:
         "| protocol | folds run | clips tested | steps | ours, int8 | ours, float | baseline |",
         "|---|---|---|---|---|---|---|",
     ]
-    for protocol in dict.fromkeys(result.protocol for result in results):
-        some = [result for result in results if result.protocol == protocol]
+    groups = {(name, steps) for name in planned for steps in {one.steps for one in results if one.protocol == name}}
+    for name, steps in sorted(groups, key=lambda group: (list(planned).index(group[0]), group[1])):
+        some = [result for result in results if (result.protocol, result.steps) == (name, steps)]
         tested = sum(result.tested_on for result in some)
         shares = [
-            f"{100 * sum(getattr(result, name) for result in some) / tested:.1f} %"
-            for name in ("right_int8", "right_float", "right_baseline")
+            f"{100 * sum(getattr(result, counted) for result in some) / tested:.1f} %"
+            for counted in ("right_int8", "right_float", "right_baseline")
         ]
-        steps = "/".join(str(value) for value in sorted({result.steps for result in some}))
-        cells = [protocol, f"{len(some)} of {planned[protocol]}", f"{tested:,}", steps, *shares]
+        cells = [name, f"{len(some)} of {planned[name]}", f"{tested:,}", f"{steps:,}", *shares]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", "Made by `scripts/train voice --data DIR --protocols`.", ""])
