@@ -268,7 +268,7 @@ def measure(data: Path, config: Config, report: bool, each: int, quiet: int) -> 
             for name, readings in row.items():
                 read = [reading for reading, spoken in zip(readings, clean, strict=True) if spoken]
                 found.setdefault(level, {}).setdefault(name, []).extend(
-                    (listener.outcome(reading, scene.label), _is(reading, scene.label)) for reading in read
+                    (listener.outcome(reading, scene.label), _likeliest_is(reading, scene.label)) for reading in read
                 )
     return Report(
         {name: float(np.mean(loud)) for name, loud in alone.items()},
@@ -278,7 +278,7 @@ def measure(data: Path, config: Config, report: bool, each: int, quiet: int) -> 
     )
 
 
-def _is(reading: Reading | None, label: int) -> bool:
+def _likeliest_is(reading: Reading | None, label: int) -> bool:
     return reading is not None and reading.posterior.label == LABELS[label]
 
 

@@ -29,7 +29,8 @@ FLOOR = 0.01
 RIDGE = 1e-3
 INAUDIBLE_RMS = 1e-5
 CHANCE_SHARE = 0.03
-"""Less than this any music explains of any speech."""
+"""About what music that is not heard at all still explains of speech: half of the tuning windows lie below 0.01, most
+below this."""
 WINDOW = np.hanning(FFT_SAMPLES + 1)[:-1].astype(np.float32)
 """Halves that overlap add up to 1."""
 

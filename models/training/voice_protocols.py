@@ -89,8 +89,10 @@ def table(results: list[Result], planned: dict[str, int]) -> str:
         "| protocol | folds run | clips tested | steps | ours, int8 | ours, float | baseline |",
         "|---|---|---|---|---|---|---|",
     ]
-    groups = {(name, steps) for name in planned for steps in {one.steps for one in results if one.protocol == name}}
-    for name, steps in sorted(groups, key=lambda group: (list(planned).index(group[0]), group[1])):
+    order = list(planned)
+    groups = {(order.index(result.protocol), result.steps) for result in results if result.protocol in planned}
+    for number, steps in sorted(groups):
+        name = order[number]
         some = [result for result in results if (result.protocol, result.steps) == (name, steps)]
         tested = sum(result.tested_on for result in some)
         shares = [
