@@ -1,7 +1,7 @@
 """Trains the voice model on TESS, RAVDESS and nEMO, quantises it to int8 and measures the file that ships.
 
     python -m models.training.voice --data DIR [--steps N]
-    python -m models.training.voice --data DIR --protocols [--steps N] [--folds N] [--only TEXT]
+    python -m models.training.voice --data DIR --protocols [--steps N] [--only TEXT]
 
 `DIR` holds `tess/`, `ravdess/`, `nemo/` (16 kHz mono) and `esc10/` (noise). With `--protocols` the recipe is trained
 anew for every fold, beside a classic baseline, and `models/voice_protocols.md` is written; nothing ships. What has been
@@ -43,7 +43,6 @@ from models.training.voice_recipe import train
 
 SEED = 7
 STEPS = 4500
-FOLD_STEPS = 1200
 EXAMPLES = 400
 """Inputs that set the ranges of the int8 file."""
 BUILD = Path("build/voice")
@@ -134,17 +133,15 @@ def main() -> None:
     """Train and measure the file that ships, or the recipe by the protocols."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
-    parser.add_argument("--steps", type=int, help=f"of 64 clips; {STEPS} for the file that ships, {FOLD_STEPS} a fold")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of 64 clips; fewer for folds without all corpora")
     parser.add_argument("--model", type=Path, default=MODEL, help="the file to write, its card beside it")
     parser.add_argument("--protocols", action="store_true", help="train and measure every fold instead")
-    parser.add_argument("--folds", type=int, default=99, help="at most so many folds of each protocol")
     parser.add_argument("--only", default="", metavar="TEXT", help="protocols with this in their name")
     arguments = parser.parse_args()
-    corpora = read_corpora(arguments.data, BUILD)
     if arguments.protocols:
-        voice_protocols.run(corpora, arguments.steps or FOLD_STEPS, arguments.folds, arguments.only, BUILD, SEED)
+        voice_protocols.run(arguments.data, arguments.steps, arguments.only, BUILD, SEED)
     else:
-        print(json.dumps(ship(corpora, arguments.steps or STEPS, arguments.model), indent=1))
+        print(json.dumps(ship(read_corpora(arguments.data, BUILD), arguments.steps, arguments.model), indent=1))
 
 
 if __name__ == "__main__":

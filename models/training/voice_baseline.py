@@ -5,6 +5,9 @@ F. Eyben et al., "The Geneva Minimalistic Acoustic Parameter Set", IEEE Trans. A
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,23 +20,26 @@ from models.training.voice_corpora import Corpora
 
 COSTS = (0.1, 1.0, 10.0)
 INNER_FOLDS = 3
-AT_ONCE = 200
+FUNCTIONALS = 88
+AT_ONCE = 400
 """Clips between two saves."""
 
 
-def functionals(corpora: Corpora, rows: np.ndarray, build: Path) -> np.ndarray:
-    """eGeMAPSv02 functionals of `rows`, float32 [n, 88]; made once for each clip and kept in `build`."""
+def keep_functionals(corpora: Corpora, build: Path) -> None:
+    """Make the eGeMAPSv02 functionals of every clip and keep them in `build`, unless they are there."""
     path = build / "egemaps.npy"
-    kept = np.load(path) if path.exists() else np.full((len(corpora.clips), 88), np.nan, np.float32)
-    missing = rows[np.isnan(kept[rows, 0])]
-    for start in range(0, len(missing), AT_ONCE):
-        some = missing[start : start + AT_ONCE]
-        kept[some] = [
-            _smile().process_signal(read_clip(corpora.clips[row].path), SAMPLE_RATE_HZ).to_numpy()[0] for row in some
-        ]
-        np.save(path, kept)
-        print(f"eGeMAPS: {start + len(some)} of {len(missing)} clips", flush=True)
-    return np.asarray(kept[rows])
+    kept = np.load(path) if path.exists() else np.empty((0, FUNCTIONALS), np.float32)
+    paths = [clip.path for clip in corpora.clips[len(kept) :]]
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as workers:
+        for start in range(0, len(paths), AT_ONCE):
+            some = list(workers.map(_functionals, paths[start : start + AT_ONCE], chunksize=20))
+            kept = np.concatenate([kept, some])
+            np.save(path, kept)
+            print(f"eGeMAPS: {len(kept)} of {len(corpora.clips)} clips", flush=True)
+
+
+def _functionals(path: Path) -> np.ndarray:
+    return np.asarray(_smile().process_signal(read_clip(path), SAMPLE_RATE_HZ).to_numpy()[0], np.float32)
 
 
 @cache
@@ -44,7 +50,10 @@ def _smile() -> Any:
 
 
 def right_answers(corpora: Corpora, train: np.ndarray, test: np.ndarray, build: Path) -> int:
-    """How many clips of `test` the machine trained on `train` reads right; its cost is chosen within `train` alone."""
+    """How many clips of `test` the machine trained on `train` reads right; its cost is chosen within `train` alone.
+
+    Needs `keep_functionals` before it.
+    """
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -53,5 +62,6 @@ def right_answers(corpora: Corpora, train: np.ndarray, test: np.ndarray, build: 
     machine = GridSearchCV(
         make_pipeline(StandardScaler(), SVC(class_weight="balanced")), {"svc__C": COSTS}, cv=INNER_FOLDS
     )
-    machine.fit(functionals(corpora, train, build), corpora.label[train])
-    return int((machine.predict(functionals(corpora, test, build)) == corpora.label[test]).sum())
+    kept = np.load(build / "egemaps.npy")
+    machine.fit(kept[train], corpora.label[train])
+    return int((machine.predict(kept[test]) == corpora.label[test]).sum())
