@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 CROP_PIXELS = 48
 CLIP = 3.0
 LEAST_STD = 4.0
+GREY_LEVELS = np.arange(256, dtype=np.float32)
 
 
 class Box(Protocol):
@@ -66,11 +67,9 @@ def normalise_crop(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
     Brightness and contrast of the room drop out. A nearly flat crop is not blown up: its deviation counts as
     at least 4 grey levels.
     """
-    values = crop.astype(np.float32)
-    values -= values.mean()
-    values /= max(float(values.std()), LEAST_STD)
-    clipped: NDArray[np.float32] = np.clip(values, -CLIP, CLIP)[:, :, np.newaxis]
-    return clipped
+    mean, deviation = cv2.meanStdDev(crop)
+    levels = (GREY_LEVELS - np.float32(mean[0, 0])) / np.float32(max(deviation[0, 0], LEAST_STD))
+    return np.asarray(np.clip(levels, -CLIP, CLIP)[crop][:, :, np.newaxis], dtype=np.float32)
 
 
 def _square(box: Box, geometry: CropGeometry) -> tuple[int, int, int]:

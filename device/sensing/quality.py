@@ -30,6 +30,8 @@ FINE_NOISE, COARSE_NOISE = 0.20, 0.029
 """What such a filter and a second difference leave of white noise's standard deviation."""
 RIM = 3
 """Pixels of the crop's border that are left out of what filters say …"""
+BENT = (np.s_[RIM + 1 : -RIM - 1, RIM:-RIM], np.s_[RIM:-RIM, RIM + 1 : -RIM - 1])
+"""What that leaves of the second differences down and across …"""
 SEAM = 4
 """… and on each side of the middle where two halves are compared: the edge of what covers one is in neither."""
 SHADE = 13
@@ -96,7 +98,8 @@ def face_quality(crop: NDArray[np.uint8], box: FaceBox, frame_shape: tuple[int, 
 
 def _noise(grey: NDArray[np.float32]) -> float:
     """Standard deviation of the noise in grey levels (Immerkær, Fast Noise Variance Estimation, 1996)."""
-    return cv2.mean(np.abs(cv2.filter2D(grey, -1, NOISE_MASK)[1:-1, 1:-1]))[0] * NOISE_GAIN
+    answers = cv2.filter2D(grey, -1, NOISE_MASK)[1:-1, 1:-1]
+    return cv2.norm(answers, cv2.NORM_L1) / answers.size * NOISE_GAIN
 
 
 def _sharpness(grey: NDArray[np.float32], fine: NDArray[np.float32], noise: float) -> float:
@@ -112,7 +115,8 @@ def _sharpness(grey: NDArray[np.float32], fine: NDArray[np.float32], noise: floa
 
 def _bend(grey: NDArray[np.float32], axis: int, noise: float) -> float:
     """Standard deviation of the second differences along an axis, without that of the noise in them."""
-    _, deviation = _mean_and_deviation(np.diff(grey[RIM:-RIM, RIM:-RIM], 2, axis))
+    differences = np.asarray(cv2.Sobel(grey, cv2.CV_32F, dx=2 * axis, dy=2 - 2 * axis, ksize=1), np.float32)
+    _, deviation = _mean_and_deviation(differences[BENT[axis]])
     return math.sqrt(max(0.0, deviation**2 - noise**2))
 
 
@@ -137,12 +141,13 @@ def _turn(box: FaceBox) -> float:
     """How far the head is turned to a side: 0 frontal, about 1 in profile; 0 without key points."""
     if len(box.key_points) < 3:
         return 0.0
-    right_eye, left_eye, nose = (np.asarray(point) for point in box.key_points[:3])
-    eyes = left_eye - right_eye
-    distance = float(np.hypot(*eyes))
+    (right_x, right_y), (left_x, left_y), (nose_x, nose_y) = box.key_points[:3]
+    across, down = left_x - right_x, left_y - right_y
+    distance = math.hypot(across, down)
     if distance == 0:
         return math.inf
-    return abs(float((nose - (right_eye + left_eye) / 2) @ eyes)) / distance**2
+    way_x, way_y = nose_x - (right_x + left_x) / 2, nose_y - (right_y + left_y) / 2
+    return abs(way_x * across + way_y * down) / distance**2
 
 
 def _visible_share(box: FaceBox, frame_shape: tuple[int, ...]) -> float:
