@@ -37,7 +37,7 @@ class CameraConfig:
     glance_rate_hz: float = field(default=8.0, metadata={"range": (0.2, 30.0)})
     """Glances a second while nobody does: each only tells whether something moves."""
     slow_look_seconds: float = field(default=3.0, metadata={"range": (0.2, 3.5)})
-    """Time between two looks in an empty room, and when the board is hot; people are not followed over longer gaps."""
+    """Time between two looks when the board is hot; people are not followed over longer gaps."""
     hottest_celsius: float = field(default=75.0, metadata={"range": (20.0, 110.0)})
     """A hotter board looks slowly."""
     detector: Literal["short", "full", "both"] = "both"

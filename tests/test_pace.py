@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from device.domain.pace import COOLER_CELSIUS, LINGER_SECONDS, PaceSettings
+from device.domain.pace import COOLER_CELSIUS, EMPTY_LOOK_SECONDS, LINGER_SECONDS, PaceSettings
 from device.domain.reading import UNIFORM, Modality, Reading
 from device.ports import Frame
 from device.sensing.lookout import THERMOMETER_SECONDS, Lookout, thumbnail_of
@@ -73,7 +73,7 @@ def test_an_empty_room_is_looked_at_every_few_seconds(room: Room) -> None:
     room.seen = False
     room.stay(LINGER_SECONDS + 2, empty)
     glances, looks = room.stay(60, empty)
-    assert glances == pytest.approx(8.0, rel=0.05) and looks == pytest.approx(1 / 3, rel=0.1)
+    assert glances == pytest.approx(8.0, rel=0.05) and looks == pytest.approx(1 / EMPTY_LOOK_SECONDS, rel=0.1)
 
 
 def test_who_comes_into_an_empty_room_is_looked_at_with_the_first_glance(room: Room) -> None:
@@ -97,7 +97,7 @@ def test_a_curtain_in_the_wind_does_not_keep_the_eyes_busy(room: Room) -> None:
     room.seen = False
     room.stay(LINGER_SECONDS + 1, person)
     _, looks = room.stay(60, person)
-    assert looks == pytest.approx(1 / 3, rel=0.1)
+    assert looks == pytest.approx(1 / EMPTY_LOOK_SECONDS, rel=0.1)
 
 
 def test_a_hot_board_looks_slowly_until_it_is_well_below_the_limit(room: Room) -> None:
@@ -124,7 +124,7 @@ def test_the_cameras_noise_is_no_movement(room: Room, noise_levels: int) -> None
     room.seen = False
     room.stay(LINGER_SECONDS + 1, lambda number: dark[number % 10])
     _, looks = room.stay(60, lambda number: dark[number % 10])
-    assert looks == pytest.approx(1 / 3, rel=0.1)
+    assert looks == pytest.approx(1 / EMPTY_LOOK_SECONDS, rel=0.1)
 
 
 def test_a_small_movement_far_away_is_one(room: Room) -> None:

@@ -145,7 +145,9 @@ class _Paced:
             left_seconds = deadline - time.monotonic()
             if left_seconds <= 0:
                 raise PeripheralError(f"{what}: nothing came from the scene for {timeout_seconds:g} s")
-            time.sleep(min(LOOK_SECONDS, left_seconds))
+            # The real clock can be slept through; how fast another one runs is not known.
+            longest_seconds = due_seconds - now if self._clock is time.monotonic else LOOK_SECONDS
+            time.sleep(min(longest_seconds, left_seconds))
         return now
 
 

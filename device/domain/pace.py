@@ -13,6 +13,8 @@ LINGER_SECONDS = 10.0
 """Somebody seen so lately is taken to be there still; what moves that long without a face is a curtain or a screen."""
 STILL_LOOK_SECONDS = 1.0
 """Longest time between two looks at somebody who sits still: well within what a reading is good for."""
+EMPTY_LOOK_SECONDS = 5.0
+"""Time between two looks in an empty room: whoever comes moves, and is looked at at once."""
 COOLER_CELSIUS = 5.0
 """So far below the limit the board has to be again before it counts as cool."""
 LATE_SHARE = 0.1
@@ -29,7 +31,7 @@ class PaceSettings:
     glance_rate_hz: float = 8.0
     """Glances a second while nobody does."""
     slow_look_seconds: float = 3.0
-    """Time between two looks in an empty room, and when the board is hot."""
+    """Time between two looks when the board is hot."""
     hottest_celsius: float = 75.0
 
 
@@ -66,11 +68,11 @@ def warmed(pace: Pace, celsius: float | None, settings: PaceSettings) -> Pace:
     return replace(pace, hot=celsius is not None and celsius > limit)
 
 
-def wants_look(pace: Pace, at_seconds: float, settings: PaceSettings) -> bool:
+def wants_look(pace: Pace, at_seconds: float) -> bool:
     """Whether the frame of `at_seconds` is worth a look."""
     if pace.hot or _lively(pace, at_seconds):
         return True
-    longest = STILL_LOOK_SECONDS if _company(pace, at_seconds) else settings.slow_look_seconds
+    longest = STILL_LOOK_SECONDS if _company(pace, at_seconds) else EMPTY_LOOK_SECONDS
     return at_seconds - pace.looked_seconds >= (1 - LATE_SHARE) * longest
 
 

@@ -57,7 +57,7 @@ class Lookout:
         self._at_seconds = at_seconds = frame.at_seconds
         self._take_temperature()
         self._pace = glanced(self._pace, at_seconds, self._moved(frame.rgb))
-        if not wants_look(self._pace, at_seconds, self._settings):
+        if not wants_look(self._pace, at_seconds):
             return None
         reading = self._look(frame)
         self._pace = looked(self._pace, at_seconds, seen=reading is not None)
