@@ -74,6 +74,13 @@ def test_every_corpus_is_drawn_alike_and_every_label_within_it() -> None:
             assert chances[both].sum() == pytest.approx(1 / 3 / labels)
 
 
+def test_in_a_crowd_every_speaker_is_drawn_alike() -> None:
+    chances = even_chances(CORPORA, np.arange(len(CORPORA.clips)), crowd=1.0)
+    speakers = [clip.speaker for clip in CORPORA.clips]
+    by_speaker = [chances[[one == speaker for one in speakers]].sum() for speaker in set(speakers)]
+    assert by_speaker == pytest.approx([1 / len(by_speaker)] * len(by_speaker))
+
+
 def test_a_packed_level_is_right_to_a_quarter_of_a_decibel(tmp_path: Path) -> None:
     pack(CORPORA, tmp_path / "levels.npz")
     again = unpack(tmp_path / "levels.npz")

@@ -78,7 +78,7 @@ def check_learning() -> None:
     for row, clip in enumerate(clips):
         levels[row, 30:120, 10 + 5 * clip.label : 20 + 5 * clip.label] += 30
     corpora = Corpora(clips, levels, rng.normal(-30, 5, (3, SPEC.frames, SPEC.bands)).astype(np.float16))
-    recipe = Recipe(steps=40, averaged=0.8, style_share=0.2, teachers=1)
+    recipe = Recipe(steps=40, averaged=0.8, style_share=0.2, sharpness=0.05, teachers=1)
     here = stock(corpora, "cpu")
     trained = train(here, np.arange(len(clips)), recipe, 1)
     right = (answers(trained, here, np.arange(len(clips))).argmax(axis=1) == corpora.label).mean()

@@ -41,7 +41,7 @@ def draw(corpora: Corpora, rows: np.ndarray, recipe: Recipe, seed: int) -> Drawn
     styled = rng.random((recipe.steps, 1)) < recipe.style_share
     styles = np.where(styled, rng.beta(recipe.style_beta, recipe.style_beta, size), 0)
     return Drawn(
-        rng.choice(rows, size, p=even_chances(corpora, rows)),
+        rng.choice(rows, size, p=even_chances(corpora, rows, recipe.crowd)),
         rng.integers(len(corpora.noises), size=size),
         rng.permuted(np.tile(np.arange(recipe.batch), (recipe.steps, 1)), axis=1),
         styles.astype(np.float32),
@@ -69,10 +69,16 @@ def standardised_spec(levels: np.ndarray) -> LogMelSpec:
     return replace(SPEC, mean=tuple(map(float, mean)), std=tuple(map(float, std)))
 
 
-def even_chances(corpora: Corpora, rows: np.ndarray) -> np.ndarray:
-    """Chance of each row to be drawn, float64 [n]: every corpus alike, and within it every label alike."""
+def even_chances(corpora: Corpora, rows: np.ndarray, crowd: float = 0.0) -> np.ndarray:
+    """Chance of each row to be drawn, float64 [n]: every corpus alike, and within it every label alike.
+
+    A `crowd` above 0 gives corpora with more speakers more, with 1 as much to every speaker.
+    """
     kind = corpora.corpus[rows] * len(LABELS) + corpora.label[rows]
     sizes = np.bincount(kind, minlength=len(CORPORA) * len(LABELS))
     labels = (sizes.reshape(len(CORPORA), len(LABELS)) > 0).sum(axis=1)
-    chances = 1 / (sizes[kind] * labels[corpora.corpus[rows]])
+    speakers = np.array(
+        [len({corpora.clips[row].speaker for row in rows[corpora.corpus[rows] == i]}) for i in range(3)]
+    )
+    chances = (speakers**crowd)[corpora.corpus[rows]] / (sizes[kind] * labels[corpora.corpus[rows]])
     return np.asarray(chances / chances.sum())
