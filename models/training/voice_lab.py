@@ -109,6 +109,24 @@ def explore(shelf: Stock, arguments: argparse.Namespace) -> None:
         print(json.dumps(line), flush=True)
 
     run([job for job in jobs if job.name not in known], shelf, arguments, tell)
+    print(overview(arguments.out))
+
+
+def overview(folder: Path) -> str:
+    """What was found in a folder: a line for each recipe, the mean over its networks for each trial and corpus."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for file in sorted(folder.glob("explore*.jsonl")):
+        for line in map(json.loads, file.read_text().splitlines()):
+            for corpus in (name for name in CORPORA if name in line):
+                column = f"{line['fold']}: {corpus}" if corpus not in line["fold"] else line["fold"]
+                column = column.replace("strangers 1", "strangers").replace("strangers 2", "strangers")
+                found.setdefault(line["recipe"], {}).setdefault(column, []).append(line[corpus])
+    columns = sorted({column for row in found.values() for column in row})
+    lines = [" | ".join(["recipe", *columns])]
+    for recipe, row in found.items():
+        cells = [f"{sum(row[column]) / len(row[column]):.1f}" if column in row else "" for column in columns]
+        lines.append(" | ".join([recipe, *cells]))
+    return "\n".join(lines)
 
 
 def measured(trained: Trained, shelf: Stock, fold: Fold) -> dict[str, float]:
