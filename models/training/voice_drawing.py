@@ -62,9 +62,9 @@ def rates(recipe: Recipe) -> np.ndarray:
     return (recipe.peak_rate * np.where(done < recipe.warm_up, done / recipe.warm_up, cosine)).astype(np.float32)
 
 
-def standardised_spec(levels: np.ndarray) -> LogMelSpec:
-    """The spec with the mean and deviation of each band over `levels` [N, frames, bands]."""
-    some = levels[:: max(1, len(levels) // 2000)].astype(np.float32)
+def standardised_spec(levels: np.ndarray, rows: np.ndarray) -> LogMelSpec:
+    """The spec with the mean and deviation of each band over (some 2,000 of) these rows of `levels`."""
+    some = levels[rows[:: max(1, len(rows) // 2000)]].astype(np.float32)
     mean, std = some.mean(axis=(0, 1)).round(3), some.std(axis=(0, 1)).round(3)
     return replace(SPEC, mean=tuple(map(float, mean)), std=tuple(map(float, std)))
 

@@ -159,7 +159,7 @@ def _advanced(course: Lessons) -> Trained | None:
 
 def lessons(stock: Stock, rows: np.ndarray, recipe: Recipe, seed: int) -> Lessons:
     """`train` a step at a time, so that several networks can be trained side by side."""
-    spec = standardised_spec(stock.corpora.levels[rows])
+    spec = standardised_spec(stock.corpora.levels, rows)
     teachers = []
     for number in range(recipe.teachers):
         alone = replace(recipe, shape=recipe.teacher_shape, teachers=0)
