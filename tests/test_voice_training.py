@@ -1,15 +1,17 @@
-"""The voice recipe's splits and variations: nobody who is measured was trained on, and all corpora are heard alike."""
+"""The voice recipe's splits: nobody who is measured was trained on, and all corpora are heard alike."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.training import voice_recipe
-from models.training.voice_corpora import SPEC, TEST, Clip, Corpora, read_clips
-from models.training.voice_folds import Fold, folds
+from models.training.voice_corpora import SPEC, TEST, TRAIN, VALIDATION, Clip, Corpora, pack, unpack
+from models.training.voice_drawing import even_chances
+from models.training.voice_folds import Fold, folds, trials
+from models.training.voice_recordings import read_clips
 
 FRAMES, BANDS = 151, 64
 
@@ -64,7 +66,7 @@ def test_a_protocol_measures_every_clip_of_its_corpus_once(protocol: str) -> Non
 
 def test_every_corpus_is_drawn_alike_and_every_label_within_it() -> None:
     rows = np.arange(len(CORPORA.clips))
-    chances = voice_recipe.even_chances(CORPORA, rows)
+    chances = even_chances(CORPORA, rows)
     for corpus, labels in ((0, 7), (1, 7), (2, 6)):
         assert chances[CORPORA.corpus == corpus].sum() == pytest.approx(1 / 3)
         for label in set(CORPORA.label[CORPORA.corpus == corpus]):
@@ -72,36 +74,27 @@ def test_every_corpus_is_drawn_alike_and_every_label_within_it() -> None:
             assert chances[both].sum() == pytest.approx(1 / 3 / labels)
 
 
-def test_a_batch_is_finite_and_only_its_noise_has_no_label() -> None:
-    rng = np.random.default_rng(2)
-    spec = voice_recipe.standardised_spec(CORPORA.levels)
-    values, target = voice_recipe.batch(CORPORA, np.arange(64), spec, rng)
-    assert values.shape == (64, FRAMES, BANDS) and np.isfinite(values).all() and np.abs(values).max() <= 4
-    assert target.sum(axis=1) == pytest.approx(np.ones(64), abs=1e-5)
+def test_in_a_crowd_every_speaker_is_drawn_alike() -> None:
+    chances = even_chances(CORPORA, np.arange(len(CORPORA.clips)), crowd=1.0)
+    speakers = [clip.speaker for clip in CORPORA.clips]
+    by_speaker = [chances[[one == speaker for one in speakers]].sum() for speaker in set(speakers)]
+    assert by_speaker == pytest.approx([1 / len(by_speaker)] * len(by_speaker))
 
 
-def test_speech_in_noise_is_at_least_as_loud_as_either() -> None:
-    levels = CORPORA.levels[:8].astype(np.float32)
-    noise = CORPORA.noises.astype(np.float32)
-    assert (voice_recipe.add_noise(noise, levels, np.random.default_rng(3)) >= levels - 1e-3).all()
+def test_a_packed_level_is_right_to_a_quarter_of_a_decibel(tmp_path: Path) -> None:
+    pack(CORPORA, tmp_path / "levels.npz")
+    again = unpack(tmp_path / "levels.npz")
+    assert again.clips == CORPORA.clips
+    for before, after in ((CORPORA.levels, again.levels), (CORPORA.noises, again.noises)):
+        assert np.abs(before.astype(np.float32) - after.astype(np.float32)).max() <= 0.25
 
 
-def test_a_room_adds_what_was_said_before_and_nothing_before_anything_is_said() -> None:
-    levels = np.full((1, FRAMES, BANDS), -60, np.float32)
-    levels[0, 50] = 0
-    heard = voice_recipe.reverberate(levels, np.random.default_rng(4))
-    assert heard[0, :50].max() < -55
-    tail = heard[0, 51:60, 0]
-    assert tail[0] > -30 and (np.diff(tail) < 0).all()
-
-
-def test_a_longer_throat_moves_every_band_and_leaves_the_floor_where_nothing_was() -> None:
-    levels = np.full((32, FRAMES, BANDS), -60, np.float32)
-    levels[:, :, 30] = 0
-    moved = voice_recipe.stretch(levels, -60.0, np.random.default_rng(5))
-    places = moved[:, FRAMES // 2].argmax(axis=1)
-    assert len(set(places)) > 3 and np.abs(places - 30).max() <= 4
-    assert moved.min() == -60
+def test_no_recipe_is_chosen_by_what_measures_it() -> None:
+    parts = [replace(clip, part=(TRAIN, VALIDATION, TEST)[number % 3]) for number, clip in enumerate(CORPORA.clips)]
+    parted = replace(CORPORA, clips=tuple(parts))
+    for fold in trials(parted):
+        assert not set(fold.train) & set(fold.test)
+        assert not {*fold.train, *fold.test} & set(parted.rows(lambda clip: clip.part == TEST))
 
 
 def test_clips_are_split_as_the_evaluation_splits_them(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@
 
 `DIR` holds `tess/`, `ravdess/`, `nemo/` (16 kHz mono) and `esc10/` (noise). With `--protocols` the recipe is trained
 anew for every fold, beside a classic baseline, and `models/voice_protocols.md` is written; nothing ships. What has been
-made is kept in `build/voice/`, so that a run that was stopped goes on where it was.
+made is kept in `build/voice/`, so that a run that was stopped goes on where it was. PyTorch trains, on a graphics card
+if there is one, also on another machine (`models.training.voice_lab`); TensorFlow only converts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,38 +37,64 @@ from models.training.voice_corpora import (
     TRAIN,
     VALIDATION,
     Corpora,
-    read_corpora,
 )
-from models.training.voice_network import quantise
-from models.training.voice_recipe import train
+from models.training.voice_keras import quantise
+from models.training.voice_recipe import Recipe, Trained, answers, best_device, stock, train
+from models.training.voice_recordings import read_corpora
+from models.training.voice_shelf import keep, kept, name_of
 
 SEED = 7
-STEPS = 4500
 EXAMPLES = 400
 """Inputs that set the ranges of the int8 file."""
 BUILD = Path("build/voice")
 MODEL = Path("models/voice.tflite")
 
 
-def ship(corpora: Corpora, steps: int, model: Path) -> dict[str, Any]:
-    """Train on the training part, write the int8 file and its card; what was measured."""
+def ship(corpora: Corpora, recipe: Recipe, model: Path) -> dict[str, Any]:
+    """Write the int8 file of the best network and its card; what was measured."""
     rows = {part: corpora.rows(lambda clip, part=part: clip.part == part) for part in (TRAIN, VALIDATION, TEST)}
-    network, spec = train(corpora, rows[TRAIN], steps, SEED)
+    here = stock(corpora, "cpu")
+    seed, trained = best(corpora, recipe, rows)
     some = np.random.default_rng(SEED).choice(rows[TRAIN], EXAMPLES, replace=False)
-    model.write_bytes(quantise(network, spec, inputs_of(corpora, some, spec)))
-    logits = {part: int8_logits(model, inputs_of(corpora, rows[part], spec)) for part in (VALIDATION, TEST)}
+    model.write_bytes(quantise(trained.weights, trained.shape, inputs_of(corpora, some, trained.spec)))
+    logits = {part: int8_logits(model, inputs_of(corpora, rows[part], trained.spec)) for part in (VALIDATION, TEST)}
     temperature = fit_temperature(
         logits[VALIDATION], corpora.label[rows[VALIDATION]], even_weights(corpora.corpus[rows[VALIDATION]])
     )
-    plain = network(inputs_of(corpora, rows[TEST], spec), training=False).numpy()
+    plain = answers(trained, here, rows[TEST])
     measured: dict[str, Any] = {
         "validation": accuracies(logits[VALIDATION], corpora, rows[VALIDATION]),
         **{f"{k}_test": {"accuracy": v} for k, v in accuracies(logits[TEST], corpora, rows[TEST]).items()},
         "ece": round(calibration_error(logits[TEST], corpora.label[rows[TEST]], temperature), 4),
         "float": {f"{k}_test": v for k, v in accuracies(plain, corpora, rows[TEST]).items()},
     }
-    write_card(model, facts(spec, network.count_params(), corpora, temperature, steps, measured))
+    parameters = sum(weight.size for name, weight in trained.weights.items() if name != "lstm.bias_hh_l0")
+    write_card(model, facts(trained.spec, parameters, corpora, temperature, recipe.steps, seed, measured))
     return measured
+
+
+def best(corpora: Corpora, recipe: Recipe, rows: dict[str, np.ndarray]) -> tuple[int, Trained]:
+    """The network, and its seed, that reads validation's unheard speakers best, of those that `voice_lab` has left.
+
+    If there are none, one is trained now.
+    """
+    found = {}
+    for name, trained in kept(BUILD / "ship").items():
+        seed = int(name.split("--", maxsplit=1)[0].removeprefix("seed_"))
+        if name == name_of(f"seed_{seed}", recipe):
+            found[seed] = trained
+    if not found:
+        found[SEED] = train(stock(corpora, best_device()), rows[TRAIN], recipe, SEED)
+        keep(name_of(f"seed_{SEED}", recipe), found[SEED], BUILD / "ship", "here")
+    here, validation = stock(corpora, "cpu"), rows[VALIDATION]
+    weight = even_weights(corpora.corpus[validation])
+
+    def score(trained: Trained) -> float:
+        right = answers(trained, here, validation).argmax(axis=1) == corpora.label[validation]
+        return float((weight * right).sum())
+
+    seed = max(found, key=lambda seed: score(found[seed]))
+    return seed, found[seed]
 
 
 def inputs_of(corpora: Corpora, rows: np.ndarray, spec: LogMelSpec) -> np.ndarray:
@@ -91,7 +118,13 @@ def accuracies(logits: np.ndarray, corpora: Corpora, rows: np.ndarray) -> dict[s
 
 
 def facts(
-    spec: LogMelSpec, parameters: int, corpora: Corpora, temperature: float, steps: int, measured: dict[str, Any]
+    spec: LogMelSpec,
+    parameters: int,
+    corpora: Corpora,
+    temperature: float,
+    steps: int,
+    seed: int,
+    measured: dict[str, Any],
 ) -> dict[str, Any]:
     """What the card says about this model."""
     return {
@@ -119,7 +152,7 @@ def facts(
                 for corpus in CORPORA
             ],
             "command": f"python -m models.training.voice --data DIR --steps {steps}",
-            "seed": SEED,
+            "seed": seed,
             "steps": steps,
             "split": SPLIT_TEXT,
         },
@@ -133,15 +166,16 @@ def main() -> None:
     """Train and measure the file that ships, or the recipe by the protocols."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of 64 clips; fewer for folds without all corpora")
+    parser.add_argument("--steps", type=int, default=Recipe().steps, help="fewer for folds without all corpora")
     parser.add_argument("--model", type=Path, default=MODEL, help="the file to write, its card beside it")
     parser.add_argument("--protocols", action="store_true", help="train and measure every fold instead")
     parser.add_argument("--only", default="", metavar="TEXT", help="protocols with this in their name")
     arguments = parser.parse_args()
+    recipe = replace(Recipe(), steps=arguments.steps)
     if arguments.protocols:
-        voice_protocols.run(arguments.data, arguments.steps, arguments.only, BUILD, SEED)
+        voice_protocols.run(arguments.data, recipe, arguments.only, BUILD, SEED)
     else:
-        print(json.dumps(ship(read_corpora(arguments.data, BUILD), arguments.steps, arguments.model), indent=1))
+        print(json.dumps(ship(read_corpora(arguments.data, BUILD), recipe, arguments.model), indent=1))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 from device.lab.evaluate import read_clip
 from device.ports import SAMPLE_RATE_HZ
 from models.training.voice_corpora import Corpora
+from models.training.voice_folds import Fold
 
 COSTS = (0.1, 1.0, 10.0)
 INNER_FOLDS = 3
@@ -49,11 +50,19 @@ def _smile() -> Any:
     return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
 
 
-def right_answers(corpora: Corpora, train: np.ndarray, test: np.ndarray, build: Path) -> int:
-    """How many clips of `test` the machine trained on `train` reads right; its cost is chosen within `train` alone.
+def right_answers(corpora: Corpora, fold: Fold, build: Path) -> int:
+    """How many clips of a fold the machine trained on it reads right; its cost is chosen within the training clips.
 
-    Needs `keep_functionals` before it.
+    Needs `keep_functionals` before it; the answer is kept in `build`.
     """
+    path = build / "baseline" / f"{fold.stem}.txt"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(_right_answers(np.load(build / "egemaps.npy"), corpora.label, fold)))
+    return int(path.read_text())
+
+
+def _right_answers(functionals: np.ndarray, label: np.ndarray, fold: Fold) -> int:
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -62,6 +71,5 @@ def right_answers(corpora: Corpora, train: np.ndarray, test: np.ndarray, build: 
     machine = GridSearchCV(
         make_pipeline(StandardScaler(), SVC(class_weight="balanced")), {"svc__C": COSTS}, cv=INNER_FOLDS
     )
-    kept = np.load(build / "egemaps.npy")
-    machine.fit(kept[train], corpora.label[train])
-    return int((machine.predict(kept[test]) == corpora.label[test]).sum())
+    machine.fit(functionals[fold.train], label[fold.train])
+    return int((machine.predict(functionals[fold.test]) == label[fold.test]).sum())

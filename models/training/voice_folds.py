@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.training.voice_corpora import CORPORA, TITLES, Clip, Corpora
+from models.training.voice_corpora import CORPORA, TITLES, TRAIN, VALIDATION, Clip, Corpora
 
 ACTORS_A_FOLD = 4
 
@@ -23,6 +23,20 @@ class Fold:
     train: np.ndarray
     """Rows of the corpora."""
     test: np.ndarray
+
+    @property
+    def stem(self) -> str:
+        """Of the names of this fold's files."""
+        return f"{_file_name(self.protocol)}--{_file_name(self.name)}"
+
+
+def steps_of(fold: Fold, corpora: Corpora, steps: int) -> int:
+    """Steps with which every corpus is drawn as often as in `steps` steps over all of them."""
+    return steps * len(np.unique(corpora.corpus[fold.train])) // len(CORPORA)
+
+
+def _file_name(text: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in text.lower())
 
 
 def folds(corpora: Corpora, seed: int) -> Iterator[Fold]:
@@ -52,6 +66,26 @@ def folds(corpora: Corpora, seed: int) -> Iterator[Fold]:
         )
     for corpus in CORPORA:
         yield _held_out(corpora, f"{TITLES[corpus]}, corpus unheard", corpus, corpus, lambda c: True, others=True)
+
+
+TRIAL_STRANGERS = (
+    {"tess": {"YAF"}, "ravdess": {str(actor) for actor in range(13, 19)}, "nemo": {"TP0", "SM0"}},
+    {"tess": {"OAF"}, "ravdess": {f"{actor:02}" for actor in range(7, 13)}, "nemo": {"IC0", "KS0"}},
+)
+"""Speakers unheard in a trial, none of them of the test part."""
+
+
+def trials(corpora: Corpora) -> Iterator[Fold]:
+    """What recipes are chosen by; the test part is in none of it, neither to train nor to measure."""
+    train, validation = (corpora.rows(lambda c, part=part: c.part == part) for part in (TRAIN, VALIDATION))
+    known = np.union1d(train, validation)
+    yield Fold("validation", "validation", train, validation)
+    for number, speakers in enumerate(TRIAL_STRANGERS, start=1):
+        test = np.intersect1d(known, corpora.rows(lambda c, s=speakers: c.speaker in s[c.corpus]))
+        yield Fold("strangers", f"strangers {number}", np.setdiff1d(known, test), test)
+    for corpus in CORPORA:
+        test = np.intersect1d(known, corpora.rows(lambda c, name=corpus: c.corpus == name))
+        yield Fold("corpus unheard", f"{corpus} unheard", np.setdiff1d(known, test), test)
 
 
 def _random_folds(corpora: Corpora, seed: int) -> Iterator[Fold]:

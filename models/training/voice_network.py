@@ -1,53 +1,84 @@
-"""The voice network, and its way to a fully int8 file."""
+"""The voice network as it is trained; `voice_keras` has its twin, on the way to the int8 file."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from device.domain.labels import LABELS
-from device.sensing.logmel_spec import LogMelSpec
 
-WIDTHS = (16, 32, 48, 48)
 STRIDES = ((2, 2), (2, 2), (1, 2), (1, 2))
-UNITS = 64
+NORM_EPSILON = 1e-3
+NORM_MOMENTUM = 0.02
 
 
-def build(spec: LogMelSpec, batch: int | None = None) -> Any:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How wide the network is."""
+
+    frames: int = 151
+    bands: int = 64
+    widths: tuple[int, int, int, int] = (16, 32, 48, 48)
+    """Of the four convolutions."""
+    units: int = 64
+    """Of the LSTM."""
+    peaks: bool = False
+    """Whether the LSTM's greatest answers are read beside their mean."""
+
+
+class VoiceNetwork(nn.Module):
     """Convolutions that look at short spans, an LSTM over them, and the mean of what it says: 7 logits."""
-    import tensorflow as tf
 
-    layers = tf.keras.layers
-    entry = layers.Input((spec.frames, spec.bands), batch_size=batch)
-    tensor = layers.Reshape((spec.frames, spec.bands, 1))(entry)
-    for depth, (width, stride) in enumerate(zip(WIDTHS, STRIDES, strict=True)):
-        size = 3 if depth else 5
-        tensor = layers.Conv2D(width, size, strides=stride, padding="same", use_bias=False)(tensor)
-        tensor = layers.BatchNormalization(momentum=0.98)(tensor)
-        tensor = layers.ReLU(6.0)(tensor)
-    steps, height, width = tensor.shape[1:]
-    tensor = layers.Reshape((steps, height * width))(tensor)
-    tensor = layers.Dropout(0.3)(tensor)
-    tensor = layers.LSTM(UNITS, return_sequences=True)(tensor)
-    tensor = layers.GlobalAveragePooling1D()(tensor)
-    tensor = layers.Dropout(0.4)(tensor)
-    return tf.keras.Model(entry, layers.Dense(len(LABELS))(tensor))
+    def __init__(self, shape: Shape, dropouts: tuple[float, float] = (0.3, 0.4)) -> None:
+        super().__init__()
+        self.shape, self.dropouts = shape, dropouts
+        self.convolutions, self.norms, self.margins = nn.ModuleList(), nn.ModuleList(), []
+        size, before = (shape.frames, shape.bands), 1
+        for depth, (width, stride) in enumerate(zip(shape.widths, STRIDES, strict=True)):
+            kernel = 3 if depth else 5
+            self.margins.append(_same(size[1], kernel, stride[1]) + _same(size[0], kernel, stride[0]))
+            self.convolutions.append(nn.Conv2d(before, width, kernel, stride, bias=False))
+            self.norms.append(nn.BatchNorm2d(width, NORM_EPSILON, NORM_MOMENTUM))
+            size, before = (-(-size[0] // stride[0]), -(-size[1] // stride[1])), width
+        self.lstm = nn.LSTM(size[1] * before, shape.units, batch_first=True)
+        self.dense = nn.Linear(shape.units * (2 if shape.peaks else 1), len(LABELS))
+        self._start()
+
+    def _start(self) -> None:
+        """Weights as Keras draws them; one of the LSTM's two biases is enough."""
+        for layer in (*self.convolutions, self.dense):
+            nn.init.xavier_uniform_(layer.weight)
+        nn.init.xavier_uniform_(self.lstm.weight_ih_l0)
+        nn.init.orthogonal_(self.lstm.weight_hh_l0)
+        for bias in (self.dense.bias, self.lstm.bias_ih_l0, self.lstm.bias_hh_l0):
+            nn.init.zeros_(bias)
+        nn.init.ones_(self.lstm.bias_ih_l0[self.shape.units : 2 * self.shape.units].detach())
+        self.lstm.bias_hh_l0.requires_grad_(False)
+
+    def forward(self, values: Tensor, chance: torch.Generator | None = None) -> Tensor:
+        """Logits [n, 7] of standardised log-mels [n, frames, bands]; with a `chance`, some of it is dropped."""
+        tensor = values.unsqueeze(1)
+        for margins, convolution, norm in zip(self.margins, self.convolutions, self.norms, strict=True):
+            tensor = functional.relu6(norm(convolution(functional.pad(tensor, margins))))
+        tensor = _dropped(tensor.permute(0, 2, 3, 1).flatten(2), self.dropouts[0], chance)
+        said, _ = self.lstm(tensor)
+        heard = said.mean(dim=1)
+        if self.shape.peaks:
+            heard = torch.cat([heard, said.amax(dim=1)], dim=1)
+        return self.dense(_dropped(heard, self.dropouts[1], chance))
 
 
-def quantise(trained: Any, spec: LogMelSpec, examples: np.ndarray) -> bytes:
-    """TFLite with int8 weights, activations, input and output; `examples` (float32 [N, frames, bands]) set the ranges.
+def _same(length: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after an axis as TensorFlow's "same" has them: the odd one after."""
+    surplus = max(0, (-(-length // stride) - 1) * stride + kernel - length)
+    return surplus // 2, surplus - surplus // 2
 
-    The batch is fixed to 1: with an open one the LSTM's loop cannot be lowered to the fused operator.
-    """
-    import tensorflow as tf
 
-    model = build(spec, batch=1)
-    model.set_weights(trained.get_weights())
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([example[np.newaxis]] for example in examples)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
+def _dropped(tensor: Tensor, share: float, chance: torch.Generator | None) -> Tensor:
+    if chance is None:
+        return tensor
+    stays = torch.rand(tensor.shape, generator=chance, device=tensor.device) >= share
+    return tensor * stays / (1 - share)

@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,12 @@ import numpy as np
 from device.sensing.logmel import standardise
 from models.training.measuring import int8_logits
 from models.training.voice_baseline import keep_functionals, right_answers
-from models.training.voice_corpora import CORPORA, Corpora, read_corpora
-from models.training.voice_folds import Fold, folds
-from models.training.voice_network import quantise
-from models.training.voice_recipe import train
+from models.training.voice_corpora import Corpora
+from models.training.voice_folds import Fold, folds, steps_of
+from models.training.voice_keras import quantise
+from models.training.voice_recipe import Recipe, Trained, answers, best_device, stock, train
+from models.training.voice_recordings import read_corpora
+from models.training.voice_shelf import keep, kept, name_of
 
 TABLE = Path("models/voice_protocols.md")
 EXAMPLES = 200
@@ -38,70 +40,67 @@ class Result:
     right_baseline: int
 
 
-def run(data: Path, steps: int, only: str, build: Path, seed: int) -> None:
+def run(data: Path, recipe: Recipe, only: str, build: Path, seed: int) -> None:
     """Measure what is missing of every protocol with `only` in its name, as many folds at once as there are cores.
 
-    The table is written anew after each fold, from all that were ever measured in `build`.
+    Networks that `voice_lab` has left in `build` are not trained again. The table is written anew after each fold, from
+    all of this recipe that were ever measured in `build`.
     """
     corpora = read_corpora(data, build)
     planned: dict[str, list[Fold]] = {}
     for fold in folds(corpora, seed):
         planned.setdefault(fold.protocol, []).append(fold)
-    kept = build / "folds"
-    kept.mkdir(parents=True, exist_ok=True)
-    missing: dict[Path, Fold] = {}
-    for fold in (fold for protocol, some in planned.items() if only in protocol for fold in some):
-        path = kept / f"{_file_name(fold.protocol)}--{_file_name(fold.name)}--{steps_of(fold, corpora, steps)}.json"
-        if not path.exists():
-            missing[path] = fold
+    results = build / "results"
+    results.mkdir(parents=True, exist_ok=True)
     keep_functionals(corpora, build)
     with _workers() as workers:
-        running = {
-            workers.submit(
-                _measure_alone, data, fold, steps_of(fold, corpora, steps), path.with_suffix(".tflite"), build, seed
-            ): path
-            for path, fold in missing.items()
-        }
+        running = {}
+        for fold in (fold for protocol, some in planned.items() if only in protocol for fold in some):
+            shorter = replace(recipe, steps=steps_of(fold, corpora, recipe.steps))
+            path = results / f"{name_of(fold.stem, shorter)}.json"
+            if not path.exists():
+                running[workers.submit(_measure_alone, data, fold, shorter, path, build, seed)] = path
         for done in as_completed(running):
             running[done].write_text(json.dumps(asdict(done.result()), indent=1))
             print(f"{running[done].stem}: done", flush=True)
-            known = [Result(**json.loads(found.read_text())) for found in kept.glob("*.json")]
+            known = [Result(**json.loads(found.read_text())) for found in results.glob(f"*--{recipe.mark}.json")]
             TABLE.write_text(table(known, {name: len(some) for name, some in planned.items()}), encoding="utf-8")
 
 
-def steps_of(fold: Fold, corpora: Corpora, steps: int) -> int:
-    """Steps with which every corpus is drawn as often as in `steps` steps over all of them."""
-    return steps * len(np.unique(corpora.corpus[fold.train])) // len(CORPORA)
-
-
 def _workers() -> ProcessPoolExecutor:
-    """A process for each core and fold.
-
-    Two folds side by side on one thread each take two thirds of the time of one after the other on two; a process that
-    ends gives back what TensorFlow would keep.
-    """
+    """A process for each core and fold; one that ends gives back what TensorFlow would keep."""
     return ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn"), max_tasks_per_child=1)
 
 
-def _measure_alone(data: Path, fold: Fold, steps: int, file: Path, build: Path, seed: int) -> Result:
+def _measure_alone(data: Path, fold: Fold, recipe: Recipe, path: Path, build: Path, seed: int) -> Result:
     """`measure` in a process of its own, on one thread."""
     import tensorflow as tf
+    import torch
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    return measure(read_corpora(data, build), fold, steps, file, build, seed)
+    torch.set_num_threads(1)
+    corpora = read_corpora(data, build)
+    return measure(_trained(corpora, fold, recipe, build, seed), corpora, fold, recipe.steps, path, build, seed)
 
 
-def _file_name(text: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in text.lower())
+def _trained(corpora: Corpora, fold: Fold, recipe: Recipe, build: Path, seed: int) -> Trained:
+    """The fold's network from `build`, or trained now."""
+    name, folder = name_of(fold.stem, recipe), build / "folds"
+    found = kept(folder).get(name)
+    if found is None:
+        found = train(stock(corpora, best_device()), fold.train, recipe, seed)
+        keep(name, found, folder, name)
+    return found
 
 
-def measure(corpora: Corpora, fold: Fold, steps: int, file: Path, build: Path, seed: int) -> Result:
-    """Train the recipe, written to `file`, and the baseline on a fold's clips, and count what they read right."""
-    network, spec = train(corpora, fold.train, steps, seed)
+def measure(trained: Trained, corpora: Corpora, fold: Fold, steps: int, path: Path, build: Path, seed: int) -> Result:
+    """Convert a fold's network, beside `path`, and count what it and the baseline read right."""
     some = np.random.default_rng(seed).choice(fold.train, EXAMPLES, replace=False)
-    file.write_bytes(quantise(network, spec, standardise(corpora.levels[some].astype(np.float32), spec)))
-    tested = standardise(corpora.levels[fold.test].astype(np.float32), spec)
+    examples = standardise(corpora.levels[some].astype(np.float32), trained.spec)
+    file = path.with_suffix(".tflite")
+    file.write_bytes(quantise(trained.weights, trained.shape, examples))
+    tested = standardise(corpora.levels[fold.test].astype(np.float32), trained.spec)
     truth = corpora.label[fold.test]
     return Result(
         fold.protocol,
@@ -109,9 +108,9 @@ def measure(corpora: Corpora, fold: Fold, steps: int, file: Path, build: Path, s
         len(fold.train),
         len(fold.test),
         steps,
-        int((network.predict(tested, verbose=0).argmax(axis=1) == truth).sum()),
+        int((answers(trained, stock(corpora, "cpu"), fold.test).argmax(axis=1) == truth).sum()),
         int((int8_logits(file, tested).argmax(axis=1) == truth).sum()),
-        right_answers(corpora, fold.train, fold.test, build),
+        right_answers(corpora, fold, build),
     )
 
 
