@@ -8,9 +8,9 @@
 at once: what ten people would vote (FER+), and what the labeller of FER-2013 wrote; they agree on two faces of three.
 The larger networks are asked about many variations of every face, and the small one learns what they answer (Hinton et
 al., "Distilling the knowledge in a neural network", 2015; Beyer et al., "Knowledge distillation: a good teacher is
-patient and consistent", CVPR 2022). Meant for a graphics card, where all of it takes 20 minutes; on two cores, days. What is
-made is kept in the build folder, and goes on from there. PublicTest tells how it goes; PrivateTest is looked at by
-`export` alone.
+patient and consistent", CVPR 2022). Meant for a graphics card, where all of it takes 20 minutes; on two cores it takes
+days. What is made is kept in the build folder, and goes on from there. PublicTest tells how it goes; PrivateTest is
+looked at by `export` alone.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ PIXELS = 144
 SEED = 20130
 BUILD = Path("build/face")
 VIEWS = 24
+COMMAND = (
+    "scripts/train face teach --data DIR && scripts/train face learn --data DIR && scripts/train face export --data DIR"
+)
 SHIPPED_COURSE = Course(epochs=120, rate=2e-3, decay=0.03, batch=256, mixing=0.3)
 
 
@@ -164,6 +167,8 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=VIEWS, help="variations of each face that the teachers answer")
     parser.add_argument("--seed", type=int, default=SEED, help="of the network that ships")
     parser.add_argument("--weights", type=Path, nargs="+", help="export: files whose mean ships")
+    parser.add_argument("--epochs", type=int, default=0, help="export: how many there were, for the card")
+    parser.add_argument("--no-private", action="store_true", help="export: leave PrivateTest alone")
     arguments = parser.parse_args()
     names = arguments.names or list(TEACHERS)
     if unknown := sorted(set(names) - set(TEACHERS)):
@@ -177,10 +182,11 @@ def main() -> None:
     elif arguments.step == "learn":
         learn_from(names, parts, arguments.build, arguments.views, arguments.seconds, device, arguments.seed)
     else:
-        from models.training.face_export import export
+        from models.training.face_export import export, mean_of
 
-        weights = arguments.weights or [arguments.build / f"shipped-{arguments.seed}.pt"]
-        print(json.dumps(export(parts, weights, names), indent=1))
+        network = shipped()
+        network.load_state_dict(mean_of(arguments.weights or [arguments.build / f"shipped-{arguments.seed}.pt"]))
+        print(json.dumps(export(parts, network.eval(), arguments.epochs, COMMAND, not arguments.no_private), indent=1))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from models.training.voice_corpora import (
     Corpora,
 )
 from models.training.voice_keras import quantise
-from models.training.voice_recipe import Recipe, Trained, answers, best_device, stock, train
+from models.training.voice_recipe import SHIPPED, Recipe, Trained, answers, best_device, stock, train
 from models.training.voice_recordings import read_corpora
 from models.training.voice_shelf import keep, kept, name_of
 
@@ -130,7 +130,7 @@ def facts(
     return {
         "name": "moodify-voice",
         "modality": "voice",
-        "version": "2.0.0",
+        "version": "3.0.0",
         "labels": list(LABELS),
         "input": {
             "shape": [1, spec.frames, spec.bands],
@@ -151,7 +151,7 @@ def facts(
                 }
                 for corpus in CORPORA
             ],
-            "command": f"python -m models.training.voice --data DIR --steps {steps}",
+            "command": f"scripts/train voice --data DIR --steps {steps}",
             "seed": seed,
             "steps": steps,
             "split": SPLIT_TEXT,
@@ -171,10 +171,11 @@ def main() -> None:
     parser.add_argument("--protocols", action="store_true", help="train and measure every fold instead")
     parser.add_argument("--only", default="", metavar="TEXT", help="protocols with this in their name")
     arguments = parser.parse_args()
-    recipe = replace(Recipe(), steps=arguments.steps)
     if arguments.protocols:
+        recipe = replace(Recipe(), steps=arguments.steps)
         voice_protocols.run(arguments.data, recipe, arguments.only, BUILD, SEED)
     else:
+        recipe = replace(SHIPPED, steps=arguments.steps)
         print(json.dumps(ship(read_corpora(arguments.data, BUILD), recipe, arguments.model), indent=1))
 
 

@@ -25,46 +25,36 @@ import torch
 from models.training.voice_corpora import CORPORA, pack, unpack
 from models.training.voice_folds import Fold, folds, steps_of, trials
 from models.training.voice_network import Shape
-from models.training.voice_recipe import Recipe, Stock, Trained, answers, best_device, lessons, side_by_side, stock
+from models.training.voice_recipe import (
+    SHAPE,
+    SHIPPED,
+    Recipe,
+    Stock,
+    Trained,
+    answers,
+    best_device,
+    lessons,
+    side_by_side,
+    stock,
+)
 from models.training.voice_shelf import keep, kept, name_of
-from models.training.voice_variations import Variety
 
 SEED = 7
 LANES = 8
-WIDE = Shape(widths=(24, 48, 64, 64), units=96)
-WIDER = Shape(widths=(32, 64, 96, 96), units=128)
-STRONG = Variety(stretch=0.2, colour_db=6.0, colour_share=0.7)
-BLANKED = Variety(blank_frames=32, blank_bands=14)
-
+FIRST = Recipe(shape=Shape(), teacher_shape=SHAPE, crowd=0.0, style_share=0.0)
+"""What version 2.0.0 was trained by."""
 RECIPES = {
-    "plain": Recipe(),
-    "long": Recipe(steps=9000, averaged=0.995),
-    "batch128": Recipe(batch=128),
-    "wide": Recipe(shape=WIDE),
-    "wider": Recipe(shape=WIDER),
-    "peaks": Recipe(shape=Shape(peaks=True)),
-    "style": Recipe(style_share=0.5),
-    "style-often": Recipe(style_share=0.9),
-    "strong": Recipe(variety=STRONG),
-    "blanked": Recipe(variety=BLANKED),
-    "dropped": Recipe(dropouts=(0.4, 0.5)),
-    "smooth": Recipe(smoothing=0.15),
-    "decay": Recipe(weight_decay=0.1),
-    "taught": Recipe(teachers=3),
-    "sharp": Recipe(sharpness=0.05),
-    "crowd": Recipe(crowd=0.5),
-    "crowd-style": Recipe(crowd=0.5, style_share=0.5),
-    "crowd-wide-style": Recipe(shape=WIDE, crowd=0.5, style_share=0.5),
-    "crowd-wide-style-sharp": Recipe(shape=WIDE, crowd=0.5, style_share=0.5, sharpness=0.05),
-    "crowd-wide-style-taught": Recipe(shape=WIDE, crowd=0.5, style_share=0.5, teachers=3, teacher_shape=WIDER),
-    "wide-style": Recipe(shape=WIDE, style_share=0.5),
-    "wide-style-blanked": Recipe(shape=WIDE, style_share=0.5, variety=BLANKED),
-    "wide-style-strong": Recipe(shape=WIDE, style_share=0.5, variety=STRONG),
-    "wide-style-taught": Recipe(shape=WIDE, style_share=0.5, teachers=3, teacher_shape=WIDER),
-    "style-taught": Recipe(style_share=0.5, teachers=3),
-    "wide-style-long": Recipe(shape=WIDE, style_share=0.5, steps=9000, averaged=0.995),
+    "first": FIRST,
+    "crowd": replace(FIRST, crowd=0.5),
+    "style": replace(FIRST, style_share=0.5),
+    "taught": replace(FIRST, teachers=3),
+    "sharp": replace(FIRST, sharpness=0.05),
+    "crowd-style": replace(FIRST, crowd=0.5, style_share=0.5),
+    "wide-crowd-style": Recipe(crowd=0.5),
+    "untaught": Recipe(),
+    "ships": SHIPPED,
 }
-"""Tries, each beside what ships."""
+"""Tries, each told in `models/voice_training.md`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +132,7 @@ def measured(trained: Trained, shelf: Stock, fold: Fold) -> dict[str, float]:
 
 def keep_folds(shelf: Stock, arguments: argparse.Namespace) -> None:
     """Train for every fold of the protocols."""
-    recipe = shortened(chosen(arguments), arguments.steps)
+    recipe = shortened(chosen(arguments, Recipe()), arguments.steps)
     jobs = []
     for fold in folds(shelf.corpora, SEED):
         if arguments.only in fold.protocol:
@@ -154,7 +144,7 @@ def keep_folds(shelf: Stock, arguments: argparse.Namespace) -> None:
 
 def keep_seeds(shelf: Stock, arguments: argparse.Namespace) -> None:
     """Train on the training part, from several beginnings."""
-    recipe = shortened(chosen(arguments), arguments.steps)
+    recipe = shortened(chosen(arguments, SHIPPED), arguments.steps)
     fold = next(trials(shelf.corpora))
     jobs = [Job(name_of(f"seed_{seed}", recipe), fold, recipe, seed) for seed in range(SEED, SEED + arguments.seeds)]
     _run_and_keep("ship", jobs, shelf, arguments)
@@ -171,9 +161,9 @@ def _run_and_keep(label: str, jobs: list[Job], shelf: Stock, arguments: argparse
     run([job for job in jobs if job.name not in known], shelf, arguments, put_away)
 
 
-def chosen(arguments: argparse.Namespace) -> Recipe:
-    """The recipe that ships, or one of the tries."""
-    return RECIPES[arguments.recipes[0]] if arguments.recipes else Recipe()
+def chosen(arguments: argparse.Namespace, usual: Recipe) -> Recipe:
+    """The usual recipe, or the try that was named."""
+    return RECIPES[arguments.recipes[0]] if arguments.recipes else usual
 
 
 def shortened(recipe: Recipe, steps: int | None) -> Recipe:
