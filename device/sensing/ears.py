@@ -20,6 +20,8 @@ GAP_SECONDS = 1.0
 """A jump in the chunks' times greater than this: what came before belongs to another moment."""
 LONGEST_WAIT_SECONDS = 0.5
 """The fifo of what is played holds two seconds, and a microphone that is gone is to be noticed."""
+SPARE_SECONDS = 0.01
+"""Whoever wakes a moment too early has to wait for a whole chunk more."""
 FULL_SPEECH_SHARE = 0.35
 """From this share of the window on, more speech makes no better reading."""
 NOISY_DB, QUIET_DB = 6.0, 20.0
@@ -113,7 +115,8 @@ class Ears:
 
     def wait_seconds(self) -> float:
         """From the chunk taken in last to the next: until the hop is full there is nothing to do with sound."""
-        return min(LONGEST_WAIT_SECONDS, (self._hop_samples - self._unread_samples) / SAMPLE_RATE_HZ)
+        missing_seconds = (self._hop_samples - self._unread_samples) / SAMPLE_RATE_HZ
+        return min(LONGEST_WAIT_SECONDS, missing_seconds) + SPARE_SECONDS
 
     def _take_in(self, chunk: Chunk) -> None:
         began_seconds = chunk.at_seconds - len(chunk.samples) / SAMPLE_RATE_HZ
