@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+import cv2
+
 from device.adapters import systemd_notify
 from device.adapters.camera_picamera2 import PicameraCamera
 from device.adapters.camera_v4l2 import V4l2Camera
@@ -45,6 +47,8 @@ WATCH_SECONDS = 1.0
 
 def run(config: Config, scene: Scene | None = None, announce: Callable[[str], None] = print) -> int:
     """Run the speaker; returns the exit status. SetupError when it cannot start."""
+    # A frame is done before a second thread of OpenCV's is awake, and that one then spins for a while in vain.
+    cv2.setNumThreads(1)
     stop = threading.Event()
     crashed = threading.Event()
     _end_on_signal(stop)
@@ -142,6 +146,7 @@ def _senses(
             conductor.post,
             clock,
             beats.loop("ears", SENSE_DEADLINE_SECONDS),
+            wait_seconds=ears.wait_seconds,
             enabled=wishes.voice_on,
         )
     return senses

@@ -317,6 +317,18 @@ def test_music_without_a_reference_halves_the_trust_unless_the_speech_stands_out
     assert hear(ears_with(playing=True), voice(3.0))[-1].quality > 0.9
 
 
+def test_the_ears_sleep_until_a_hop_is_full_and_read_it_no_later() -> None:
+    ears, sound, now, wakes = ears_with(), voice(6.0), 0.0, 0
+    read_at = []
+    while now < 5.5:
+        begin, now = now, now + max(0.05, ears.wait_seconds())
+        heard = sound[round(begin * SAMPLE_RATE_HZ) : round(now * SAMPLE_RATE_HZ)]
+        reading = ears.hear(Chunk(heard, 100.0 + now))
+        read_at += [now] if reading else []
+        wakes += 1
+    assert read_at == pytest.approx([1.0, 2.0, 3.0, 4.0, 5.0], abs=0.06) and wakes <= 12
+
+
 def test_a_fifo_that_is_not_there_is_no_reference(tmp_path: Path) -> None:
     reference = Reference(tmp_path / "none", 5.0)
     reference.listen(1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 
@@ -150,6 +151,12 @@ def test_who_was_seen_is_forgotten_with_the_camera() -> None:
     told.clear()
     lookout.forget()
     assert told == ["forget"]
+
+
+def test_a_thumbnail_is_the_mean_of_what_it_covers() -> None:
+    frame = np.random.default_rng(1).integers(0, 256, WALL.shape, dtype=np.uint8)
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).reshape(48, 10, 64, 10).mean(axis=(1, 3))
+    assert np.abs(thumbnail_of(frame) - grey).max() <= 1.5
 
 
 def test_a_thumbnail_is_too_small_to_know_anybody_in() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from device.domain.fusion import Fused, FusionSettings, explain, fuse
@@ -20,6 +21,8 @@ from device.domain.people import (
     reading_of,
 )
 from device.domain.reading import UNIFORM, Person, Posterior, Reading
+from device.lab.people import PAIRS, SECONDS, another_look, drawn_pairs, table
+from device.lab.people import watch as watch_pair
 
 MOOD = MoodSettings(smoothing_seconds=0.5, dwell_seconds=1.0)
 
@@ -226,3 +229,41 @@ def test_the_reason_names_what_differs_and_how_many_agree() -> None:
     assert words(face("happy", 100, 120), face("sad", 500)) == "faces differ: happy, sad"
     assert words(face("happy", 100), face("happy", 500)) == "face happy 0.90 (2 people)"
     assert words(face("happy", 100)) == "face happy 0.90"
+
+
+# --- the measurement ----------------------------------------------------------------------------------------------
+
+
+def test_the_measured_pairs_are_mixed_after_the_dwell_where_they_differ_and_never_where_they_do_not() -> None:
+    chance = np.random.default_rng(1)
+    happy, sad = [face("happy"), face("happy", top=0.8)], [face("sad"), face("sad", top=0.8)]
+    alike, apart = watch_pair(happy, happy, chance), watch_pair(happy, sad, chance)
+    assert not any(alike.mixed) and alike.first < 0.1 and alike.last < 0.1
+    settled = MoodSettings().dwell_seconds + MoodSettings().smoothing_seconds
+    assert apart.mixed == tuple(seconds > settled for seconds in SECONDS) and apart.first > 0.4
+
+
+def test_a_face_too_poor_to_read_makes_no_measured_pair_mixed() -> None:
+    poor = [face("sad", quality=0.05)]
+    assert not any(watch_pair([face("happy")], poor, np.random.default_rng(1)).mixed)
+    assert not any(watch_pair(poor, poor, np.random.default_rng(1)).mixed)
+
+
+def test_half_of_the_measured_pairs_have_the_same_label_and_are_counted_by_kind() -> None:
+    chance = np.random.default_rng(1)
+    labels = chance.integers(0, 7, 50)
+    pairs = drawn_pairs(labels, chance)
+    same = labels[pairs[:, 0]] == labels[pairs[:, 1]]
+    assert len(pairs) == PAIRS and same.sum() == PAIRS // 2 and (pairs[:, 0] != pairs[:, 1]).all()
+    watched = [watch_pair([face("happy")], [face(label)], chance) for label in ("happy", "sad")]
+    told = table(watched, np.array([[3, 3], [3, 4]]), np.array([True, False])).splitlines()
+    assert told[1].split()[2:4] == ["1", "0.0"] and told[2].split()[2:4] == ["1", "100.0"]
+    assert told[4].split()[3] == "1" and told[5].split()[3:5] == ["0", "–"]
+
+
+def test_another_look_at_a_face_is_a_little_different_and_the_same_face() -> None:
+    rows, columns = np.mgrid[:48, :48]
+    smooth = (128 + 60 * np.sin(rows / 7) * np.cos(columns / 5)).astype(np.uint8)
+    looks = [another_look(smooth, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(look.shape == (48, 48) and look.dtype == np.uint8 and (look != smooth).any() for look in looks)
+    assert min(np.corrcoef(look.ravel(), smooth.ravel())[0, 1] for look in looks) > 0.7

@@ -69,7 +69,7 @@ def normalise_crop(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     mean, deviation = cv2.meanStdDev(crop)
     levels = (GREY_LEVELS - np.float32(mean[0, 0])) / np.float32(max(deviation[0, 0], LEAST_STD))
-    return np.asarray(np.clip(levels, -CLIP, CLIP)[crop][:, :, np.newaxis], dtype=np.float32)
+    return np.asarray(cv2.LUT(crop, np.clip(levels, -CLIP, CLIP))[:, :, np.newaxis], dtype=np.float32)
 
 
 def _square(box: Box, geometry: CropGeometry) -> tuple[int, int, int]:

@@ -18,6 +18,10 @@ from device.sensing.own_music import Reference
 
 GAP_SECONDS = 1.0
 """A jump in the chunks' times greater than this: what came before belongs to another moment."""
+LONGEST_WAIT_SECONDS = 0.5
+"""The fifo of what is played holds two seconds, and a microphone that is gone is to be noticed."""
+SPARE_SECONDS = 0.01
+"""Whoever wakes a moment too early has to wait for a whole chunk more."""
 FULL_SPEECH_SHARE = 0.35
 """From this share of the window on, more speech makes no better reading."""
 NOISY_DB, QUIET_DB = 6.0, 20.0
@@ -109,6 +113,11 @@ class Ears:
         newest_samples, self._unread_samples = self._unread_samples, 0
         return self._read(newest_samples)
 
+    def wait_seconds(self) -> float:
+        """From the chunk taken in last to the next: until the hop is full there is nothing to do with sound."""
+        missing_seconds = (self._hop_samples - self._unread_samples) / SAMPLE_RATE_HZ
+        return min(LONGEST_WAIT_SECONDS, missing_seconds) + SPARE_SECONDS
+
     def _take_in(self, chunk: Chunk) -> None:
         began_seconds = chunk.at_seconds - len(chunk.samples) / SAMPLE_RATE_HZ
         if abs(began_seconds - self._end_seconds) > GAP_SECONDS:
@@ -184,8 +193,9 @@ def stands_out(newest: Waveform, window: Waveform) -> bool:
     levels = _frame_levels(newest)
     if not len(levels):
         return True
-    floor_dbfs = float(np.quantile(_frame_levels(window), 0.1))
-    return float(levels.max()) > max(FAINT_DBFS, floor_dbfs + EVEN_DB)
+    loudest_dbfs = float(levels.max())
+    # The whole window is measured only where that decides: most rooms are silent most of the time.
+    return loudest_dbfs > FAINT_DBFS and loudest_dbfs > float(np.quantile(_frame_levels(window), 0.1)) + EVEN_DB
 
 
 def _frame_levels(window: Waveform) -> NDArray[np.float64]:

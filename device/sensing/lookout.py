@@ -82,6 +82,7 @@ class Lookout:
 
 def thumbnail_of(rgb: Image) -> NDArray[np.uint8]:
     """`rgb` [H, W, 3] uint8 as a small grey picture, uint8 [48, 64]."""
-    # Grey first: shrinking three colours costs more than turning the whole frame grey.
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    # Halved first, which is quick for exactly two by two pixels: then there is a quarter left to turn grey.
+    half = cv2.resize(rgb, (rgb.shape[1] // 2, rgb.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(half, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA), dtype=np.uint8)

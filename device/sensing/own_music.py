@@ -35,6 +35,9 @@ class Reference:
     def listen(self, now_seconds: float) -> None:
         """Take in what was played up to now; never waits."""
         samples = self._drain()
+        if self._descriptor is None:
+            # What is missing meanwhile is made up for when there is a fifo.
+            return
         end_seconds = now_seconds if self._end_seconds is None else self._end_seconds
         missing_seconds = now_seconds - end_seconds - len(samples) / SAMPLE_RATE_HZ
         if missing_seconds > LATE_SECONDS:
@@ -42,7 +45,8 @@ class Reference:
             samples = np.concatenate([np.zeros(gap, dtype=np.float32), samples])
             missing_seconds = 0.0
         self._end_seconds = now_seconds - max(0.0, missing_seconds)
-        self._ring = np.concatenate([self._ring, samples])[-len(self._ring) :]
+        if len(samples):
+            self._ring = np.concatenate([self._ring, samples])[-len(self._ring) :]
 
     def latest(self, seconds: float) -> Waveform | None:
         """The last `seconds` of it; None when there is no fifo to read."""
