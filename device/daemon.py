@@ -147,6 +147,7 @@ def _senses(
             clock,
             beats.loop("ears", SENSE_DEADLINE_SECONDS),
             wait_seconds=ears.wait_seconds,
+            forget=ears.forget,
             enabled=wishes.voice_on,
         )
     return senses

@@ -104,6 +104,14 @@ def test_no_sound_older_than_the_window_is_kept() -> None:
     assert sum(map(len, kept)) <= WINDOW
 
 
+def test_nothing_that_was_heard_is_kept_once_the_microphone_is_closed() -> None:
+    ears = ears_with()
+    hear(ears, voice(3.5))
+    ears.forget()
+    assert sum(len(value) for value in vars(ears).values() if isinstance(value, np.ndarray)) == 0
+    assert hear(ears, noise(1.0, 0.0003), begin_seconds=103.5) == []
+
+
 def test_every_sound_passes_the_gate_once() -> None:
     gate = LoudIsSpeech()
     hear(ears_with(gate=gate), voice(10.0))

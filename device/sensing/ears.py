@@ -118,12 +118,16 @@ class Ears:
         missing_seconds = (self._hop_samples - self._unread_samples) / SAMPLE_RATE_HZ
         return min(LONGEST_WAIT_SECONDS, missing_seconds) + SPARE_SECONDS
 
+    def forget(self) -> None:
+        """Keep nothing of what was heard; the microphone was closed."""
+        self._window = np.zeros(0, dtype=np.float32)
+        self._unread_samples = 0
+        self._speech.clear()
+
     def _take_in(self, chunk: Chunk) -> None:
         began_seconds = chunk.at_seconds - len(chunk.samples) / SAMPLE_RATE_HZ
         if abs(began_seconds - self._end_seconds) > GAP_SECONDS:
-            self._window = self._window[:0]
-            self._unread_samples = 0
-            self._speech.clear()
+            self.forget()
         self._end_seconds = chunk.at_seconds
         self._window = np.concatenate([self._window, chunk.samples])[-self._spec.window_samples :]
         self._unread_samples += len(chunk.samples)

@@ -64,6 +64,9 @@ def _rounded(width: float) -> int:
     return near if near >= 0.9 * width else near + 8
 
 
+LITE2 = scaled(width=1.1, depth=1.2)
+
+
 class SameConv(nn.Conv2d):
     """A convolution whose output is the input over the stride, padded as TensorFlow pads "same"."""
 
