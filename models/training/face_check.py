@@ -1,0 +1,65 @@
+"""Checks what the tests cannot, which run without PyTorch and TensorFlow: the face network's twin, and its input.
+
+python -m models.training.face_check
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import torch
+
+from models.training.face import PIXELS, shipped
+from models.training.face_keras import build, count_macs, for_the_box, take_weights
+from models.training.face_variety import plain, standardised, varied
+from models.training.faces import tensors
+
+COUNT = 16
+
+
+def check_input(faces: np.ndarray) -> None:
+    """Training standardises faces as the box does."""
+    ours = standardised(torch.from_numpy(faces)[:, None].float())[:, 0].numpy()
+    assert np.abs(ours - tensors(faces)[..., 0]).max() < 1e-4
+
+
+def check_variety(faces: np.ndarray) -> None:
+    """Variations have the network's size and range, and differ each time."""
+    first, second = (varied(torch.from_numpy(faces), PIXELS)[0] for _ in range(2))
+    assert first.shape == (COUNT, 1, PIXELS, PIXELS)
+    assert float(first.abs().max()) <= 3.0
+    assert not torch.allclose(first, second)
+
+
+def check_twin(faces: np.ndarray) -> None:
+    """The twin in Keras answers as the network does, from a crop as the box gives it."""
+    network = shipped()
+    for name, values in network.state_dict().items():
+        if values.is_floating_point():
+            values.uniform_(0.5, 1.5) if name.endswith("running_var") else values.normal_(0, 0.2)
+    network.eval()
+    twin = build(PIXELS)
+    take_weights(twin, network)
+    whole = for_the_box(twin, PIXELS)
+    theirs = np.concatenate([whole(crop[np.newaxis], training=False).numpy() for crop in tensors(faces)])
+    with torch.no_grad():
+        ours = network(plain(torch.from_numpy(faces), PIXELS)).numpy()
+    print(f"twin: at most {np.abs(ours - theirs).max() / np.abs(ours).max():.1e} of the largest answer apart")
+    assert np.abs(ours - theirs).max() < 1e-4 * np.abs(ours).max()
+    assert count_macs(twin) <= 150e6
+
+
+def main() -> None:
+    """All checks."""
+    torch.manual_seed(1)
+    faces = np.random.default_rng(1).integers(0, 255, (COUNT, 48, 48)).astype(np.uint8)
+    for check in (check_input, check_variety, check_twin):
+        check(faces)
+        print(f"{check.__name__}: good")
+
+
+if __name__ == "__main__":
+    main()
