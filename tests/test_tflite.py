@@ -60,15 +60,14 @@ def test_a_shipped_model_gives_a_calibrated_posterior(card: FaceCard | VoiceCard
     assert classifier.classify(one) == calibrate(classifier.logits(one).tolist(), card.heads[0].temperature)
 
 
-def test_both_runtimes_agree_to_three_steps_of_the_output(card: FaceCard | VoiceCard) -> None:
+def test_both_runtimes_agree_to_a_quarter_of_a_logit(card: FaceCard | VoiceCard) -> None:
     missing = [name for name, module in RUNTIMES.items() if not importlib.util.find_spec(module.split(".")[0])]
     if missing:
         pytest.skip(f"{missing[0]} is missing")
     one, other = (TfliteClassifier(card, runtime=name) for name in RUNTIMES)
-    # Their int8 kernels round differently, layer by layer: two steps at most were seen on 800 faces.
+    # Their int8 kernels round differently, layer by layer: 0.19 at most was seen on 300 faces, with the same labels.
     for model_input in inputs_for(card, 20):
-        steps = (one.logits(model_input) - other.logits(model_input)) / one._exit_scale
-        assert np.abs(steps).max() <= 3.01
+        assert np.abs(one.logits(model_input) - other.logits(model_input)).max() <= 0.25
 
 
 @runtimes
