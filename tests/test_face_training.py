@@ -14,7 +14,7 @@ VOTED = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "con
 ROWS = 33_201
 """As many as hold the two rows whose votes are known to be wrong."""
 KNOWN = slice(0, 6)
-"""The rows that say something; all others are blank."""
+"""The rows that say something; of all others only the last is not blank."""
 
 
 def votes(**counts: int) -> list[int]:

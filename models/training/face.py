@@ -132,7 +132,7 @@ def tell_public(names: list[str], teachers: list[nn.Module], public: Faces) -> N
 def loaded(network: nn.Module, file: Path, device: str) -> nn.Module:
     """The network with the weights of a file, ready to be asked."""
     if not file.exists():
-        raise SystemExit(f"{file}: no such weights; train them first: scripts/train face teach {file.stem}")
+        raise SystemExit(f"{file}: no such weights; train them first: scripts/train face teach, then learn")
     network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     return network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
@@ -159,7 +159,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=math.inf, help="each network is done by then")
     parser.add_argument("--views", type=int, default=VIEWS, help="variations of each face that the teachers answer")
     parser.add_argument("--seed", type=int, default=SEED, help="of the network that ships")
-    parser.add_argument("--weights", type=Path, nargs="+", help="export: files whose mean ships")
     parser.add_argument("--no-private", action="store_true", help="export: leave PrivateTest alone")
     arguments = parser.parse_args()
     names = arguments.names or list(TEACHERS)
@@ -174,11 +173,10 @@ def main() -> None:
     elif arguments.step == "learn":
         learn_from(names, parts, arguments.build, arguments.views, arguments.seconds, device, arguments.seed)
     else:
-        from models.training.face_export import export, mean_of
+        from models.training.face_export import export
 
-        network = shipped()
-        network.load_state_dict(mean_of(arguments.weights or [arguments.build / f"shipped-{arguments.seed}.pt"]))
-        measured = export(parts, network.eval(), SHIPPED_COURSE.epochs, COMMAND, not arguments.no_private)
+        network = loaded(shipped(), arguments.build / f"shipped-{arguments.seed}.pt", "cpu")
+        measured = export(parts, network, SHIPPED_COURSE.epochs, COMMAND, not arguments.no_private)
         print(json.dumps(measured, indent=1))
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-import torch
 
+from device.lab.metrics import score
 from device.sensing.crop import CROP_PIXELS
 from models.training.card_writer import write_card
 from models.training.face_calibration import turn
-from models.training.face_keras import build, count_macs, for_the_box, quantise, take_weights
+from models.training.face_keras import build, count_macs, for_the_box, take_weights
 from models.training.face_learning import LABEL, VOTES, logits_of, right_shares
 from models.training.face_networks import Lite
 from models.training.faces import LABELS, Faces, Parts, tensors
-from models.training.measuring import calibration_error, fit_temperature, fit_temperature_to_shares, int8_logits
+from models.training.int8 import int8_file
+from models.training.measuring import fit_temperature, fit_temperature_to_shares, int8_logits, posterior
 
 EXAMPLES = 800
 """Faces that set the ranges of the int8 file."""
@@ -37,7 +37,7 @@ def export(parts: Parts, network: Lite, epochs: int, command: str, private: bool
     twin = build(network.pixels)
     take_weights(twin, network)
     rows = np.random.default_rng(SEED).choice(len(parts.train.images), EXAMPLES, replace=False)
-    MODEL.write_bytes(quantise(for_the_box(twin, network.pixels), tensors(parts.train.images[rows])))
+    MODEL.write_bytes(int8_file(for_the_box(twin, network.pixels), tensors(parts.train.images[rows])))
     logits = int8_logits(MODEL, tensors(parts.public.images))
     clear = parts.public.majority >= 0
     temperatures = {
@@ -55,12 +55,6 @@ def export(parts: Parts, network: Lite, epochs: int, command: str, private: bool
     return measured
 
 
-def mean_of(files: Sequence[Path]) -> dict[str, torch.Tensor]:
-    """The mean of several runs' weights (Wortsman et al., Model soups, 2022); they must stem from one another."""
-    runs = [torch.load(file, map_location="cpu", weights_only=True) for file in files]
-    return {name: sum(run[name] for run in runs) / len(runs) for name in runs[0]}
-
-
 def measure(
     faces: Faces, name: str, network: Lite, temperatures: dict[str, float], logits: np.ndarray
 ) -> dict[str, Any]:
@@ -76,19 +70,13 @@ def measure(
 
 def measures(logits: np.ndarray, label: np.ndarray, temperature: float) -> dict[str, Any]:
     """Accuracy, macro F1, calibration error and recall per label."""
-    guess = logits.argmax(axis=1)
-    f1 = []
-    recall = {}
-    for index, name in enumerate(LABELS):
-        hits = int(((guess == index) & (label == index)).sum())
-        f1.append(2 * hits / max(int((guess == index).sum() + (label == index).sum()), 1))
-        recall[name] = round(hits / max(int((label == index).sum()), 1), 4)
-    return {
-        "accuracy": round(float((guess == label).mean()), 4),
-        "macro_f1": round(float(np.mean(f1)), 4),
-        "ece": round(calibration_error(logits, label, temperature), 4),
-        "recall": recall,
+    scores = score(posterior(logits, temperature), label)
+    recall = {
+        name: round(row[i] / max(sum(row), 1), 4)
+        for i, (name, row) in enumerate(zip(LABELS, scores.confusion, strict=True))
     }
+    figures = {name: round(getattr(scores, name), 4) for name in ("accuracy", "macro_f1", "ece")}
+    return {**figures, "recall": recall}
 
 
 def facts(

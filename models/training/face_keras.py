@@ -95,23 +95,6 @@ def _take(twin: tf.keras.Model, name: str, layer: Normed) -> None:
     twin.get_layer(f"{name}_norm").set_weights([figure.detach().numpy() for figure in figures])
 
 
-# --- int8 ---------------------------------------------------------------------------------------------------------
-
-
-def quantise(model: tf.keras.Model, examples: np.ndarray) -> bytes:
-    """Convert to TFLite with int8 weights, activations, input and output.
-
-    `examples` (float32 [N, 48, 48, 1], normalised crops) set the ranges.
-    """
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([example[np.newaxis]] for example in examples)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
-
-
 # --- cost ---------------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from models.training.padding import same_margins
+
 OUTPUTS = 14
 """Seven for the shares of the votes, seven for the label."""
 EPSILON = 1e-3
@@ -73,11 +75,9 @@ class SameConv(nn.Conv2d):
     def forward(self, tensor: torch.Tensor) -> torch.Tensor:
         if self.stride[0] == 1:
             return F.conv2d(tensor, self.weight, self.bias, 1, self.kernel_size[0] // 2, 1, self.groups)
-        sides: list[int] = []
-        for length in (tensor.shape[3], tensor.shape[2]):
-            over = (math.ceil(length / self.stride[0]) - 1) * self.stride[0] + self.kernel_size[0] - length
-            sides += [max(over, 0) // 2, max(over, 0) - max(over, 0) // 2]
-        return F.conv2d(F.pad(tensor, sides), self.weight, self.bias, self.stride, 0, 1, self.groups)
+        margins = [same_margins(length, self.kernel_size[0], self.stride[0]) for length in tensor.shape[2:]]
+        padded = F.pad(tensor, (*margins[1], *margins[0]))
+        return F.conv2d(padded, self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
 class Normed(nn.Sequential):
@@ -184,7 +184,7 @@ class ResidualBlock(nn.Module):
         self.dropped = dropped
 
     def forward(self, tensor: torch.Tensor) -> torch.Tensor:
-        inner = self.second(self.first(tensor.clone()))
+        inner = self.second(self.first(tensor))
         inner = inner * self.weigh(inner.mean(dim=(2, 3)))[:, :, None, None]
         return self.around(tensor) + _dropped(inner, self.dropped, self.training)
 

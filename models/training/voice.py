@@ -27,6 +27,7 @@ from device.sensing.logmel import standardise
 from device.sensing.logmel_spec import LogMelSpec
 from models.training import voice_protocols
 from models.training.card_writer import write_card
+from models.training.int8 import int8_file
 from models.training.measuring import calibration_error, fit_temperature, int8_logits
 from models.training.voice_corpora import (
     CORPORA,
@@ -38,7 +39,7 @@ from models.training.voice_corpora import (
     VALIDATION,
     Corpora,
 )
-from models.training.voice_keras import quantise
+from models.training.voice_keras import twin
 from models.training.voice_recipe import SHIPPED, Recipe, Trained, answers, best_device, stock, train
 from models.training.voice_recordings import read_corpora
 from models.training.voice_shelf import keep, kept, name_of
@@ -56,7 +57,7 @@ def ship(corpora: Corpora, recipe: Recipe, model: Path) -> dict[str, Any]:
     here = stock(corpora, "cpu")
     seed, trained = best(corpora, recipe, rows)
     some = np.random.default_rng(SEED).choice(rows[TRAIN], EXAMPLES, replace=False)
-    model.write_bytes(quantise(trained.weights, trained.shape, inputs_of(corpora, some, trained.spec)))
+    model.write_bytes(int8_file(twin(trained.weights, trained.shape), inputs_of(corpora, some, trained.spec)))
     logits = {part: int8_logits(model, inputs_of(corpora, rows[part], trained.spec)) for part in (VALIDATION, TEST)}
     temperature = fit_temperature(
         logits[VALIDATION], corpora.label[rows[VALIDATION]], even_weights(corpora.corpus[rows[VALIDATION]])

@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from device.sensing.logmel import CLIP
+from models.training.int8 import int8_file
 from models.training.measuring import int8_logits
 from models.training.voice_corpora import SPEC, Clip, Corpora
-from models.training.voice_keras import quantise, twin
+from models.training.voice_keras import twin
 from models.training.voice_network import Shape, VoiceNetwork
 from models.training.voice_recipe import Recipe, answers, stock, train
 from models.training.voice_variations import Variety, add_noise, reverberate, stretch
@@ -45,7 +46,7 @@ def check_twin(shape: Shape) -> None:
     apart = np.abs(ours - np.concatenate([model(one[np.newaxis]).numpy() for one in inputs])).max()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "voice.tflite"
-        file.write_bytes(quantise(weights, shape, inputs))
+        file.write_bytes(int8_file(model, inputs))
         rounded = np.abs(ours - int8_logits(file, inputs)).max()
     print(f"{shape}: the twin is {apart:.1e} apart, the int8 file {rounded:.3f}, of {np.abs(ours).max():.2f}")
     assert apart < 1e-4 and rounded < 0.2

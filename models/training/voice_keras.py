@@ -1,4 +1,4 @@
-"""The voice network's twin in Keras, and its way to a fully int8 file."""
+"""The voice network's twin in Keras, on its way to the int8 file."""
 
 from __future__ import annotations
 
@@ -50,16 +50,3 @@ def _carried(weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     carried += [weights["lstm.weight_ih_l0"].T, weights["lstm.weight_hh_l0"].T]
     carried.append(weights["lstm.bias_ih_l0"] + weights["lstm.bias_hh_l0"])
     return [*carried, weights["dense.weight"].T, weights["dense.bias"]]
-
-
-def quantise(weights: Mapping[str, np.ndarray], shape: Shape, examples: np.ndarray) -> bytes:
-    """TFLite with int8 weights, activations, input and output; `examples` (float32 [N, frames, bands]) set ranges."""
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_keras_model(twin(weights, shape))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([example[np.newaxis]] for example in examples)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
-    return bytes(converter.convert())

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from device.domain.labels import LABELS
+from models.training.padding import same_margins
 
 STRIDES = ((2, 2), (2, 2), (1, 2), (1, 2))
 NORM_EPSILON = 1e-3
@@ -39,7 +40,7 @@ class VoiceNetwork(nn.Module):
         size, before = (shape.frames, shape.bands), 1
         for depth, (width, stride) in enumerate(zip(shape.widths, STRIDES, strict=True)):
             kernel = 3 if depth else 5
-            self.margins.append(_same(size[1], kernel, stride[1]) + _same(size[0], kernel, stride[0]))
+            self.margins.append(same_margins(size[1], kernel, stride[1]) + same_margins(size[0], kernel, stride[0]))
             self.convolutions.append(nn.Conv2d(before, width, kernel, stride, bias=False))
             self.norms.append(nn.BatchNorm2d(width, NORM_EPSILON, NORM_MOMENTUM))
             size, before = (-(-size[0] // stride[0]), -(-size[1] // stride[1])), width
@@ -69,12 +70,6 @@ class VoiceNetwork(nn.Module):
         if self.shape.peaks:
             heard = torch.cat([heard, said.amax(dim=1)], dim=1)
         return self.dense(_dropped(heard, self.dropouts[1], chance))
-
-
-def _same(length: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after an axis as TensorFlow's "same" has them: the odd one after."""
-    surplus = max(0, (-(-length // stride) - 1) * stride + kernel - length)
-    return surplus // 2, surplus - surplus // 2
 
 
 def _dropped(tensor: Tensor, share: float, chance: torch.Generator | None) -> Tensor:

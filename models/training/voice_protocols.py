@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from device.sensing.logmel import standardise
+from models.training.int8 import int8_file
 from models.training.measuring import int8_logits
 from models.training.voice_baseline import keep_functionals, right_answers
 from models.training.voice_corpora import Corpora
 from models.training.voice_folds import Fold, folds, steps_of
-from models.training.voice_keras import quantise
+from models.training.voice_keras import twin
 from models.training.voice_recipe import Recipe, Trained, answers, best_device, stock, train
 from models.training.voice_recordings import read_corpora
 from models.training.voice_shelf import keep, kept, name_of
@@ -99,7 +100,7 @@ def measure(trained: Trained, corpora: Corpora, fold: Fold, steps: int, path: Pa
     some = np.random.default_rng(seed).choice(fold.train, EXAMPLES, replace=False)
     examples = standardise(corpora.levels[some].astype(np.float32), trained.spec)
     file = path.with_suffix(".tflite")
-    file.write_bytes(quantise(trained.weights, trained.shape, examples))
+    file.write_bytes(int8_file(twin(trained.weights, trained.shape), examples))
     tested = standardise(corpora.levels[fold.test].astype(np.float32), trained.spec)
     truth = corpora.label[fold.test]
     return Result(
