@@ -60,9 +60,9 @@ def test_votes_for_other_things_count_as_little_trust_not_as_a_label(parts) -> N
     assert parts.train.trust[:2] == pytest.approx([0.8, 0.3])
 
 
-def test_a_majority_for_none_of_the_labels_is_no_majority(parts) -> None:
-    assert parts.train.majority[0] == LABELS.index("happy")
-    assert parts.train.majority[1] == -1
+def test_what_most_say_beyond_the_labels_is_none_of_them(parts) -> None:
+    assert parts.train.most_voted[0] == LABELS.index("happy")
+    assert parts.train.most_voted[1] == -1
 
 
 def test_votes_that_belong_to_another_picture_give_way_to_the_label(parts) -> None:

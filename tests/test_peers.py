@@ -14,6 +14,7 @@ import pytest
 from device.config import Config
 from device.errors import SetupError
 from device.lab import bench_runtimes, peers
+from device.lab.ferplus import VOTE_COLUMNS
 from device.lab.peer_gauge import WARM_UP, gauge
 
 pytest.importorskip("skimage", reason="scikit-image is missing: it brings the portrait")
@@ -25,7 +26,7 @@ def data(tmp_path: Path) -> Path:
     """As much of FER-2013 as is asked for, with made-up faces: ten of each label, the last of each a copy."""
     labels = np.repeat(np.arange(7, dtype=np.uint8), 10)
     votes = np.zeros((70, 10), np.uint8)
-    votes[np.arange(70), np.array(peers.VOTE_COLUMNS)[labels]] = 10
+    votes[np.arange(70), np.array(VOTE_COLUMNS)[labels]] = 10
     np.savez(
         tmp_path / "fer2013.npz",
         images=np.random.default_rng(1).integers(0, 256, (70, 48, 48), dtype=np.uint8),

@@ -22,8 +22,6 @@ from device.ports import SAMPLE_RATE_HZ, Waveform
 Value = TypeVar("Value")
 
 PRIVATE_TEST = 2
-VOTE_COLUMNS = (4, 5, 6, 1, 3, 2, 0)
-"""Columns of the FER+ votes in the order of LABELS; contempt, unknown and no-face have none."""
 
 TESS_LABELS = {"angry": 0, "disgust": 1, "fear": 2, "happy": 3, "sad": 4, "ps": 5, "neutral": 6}
 RAVDESS_LABELS = {"01": 6, "02": 6, "03": 3, "04": 4, "05": 0, "06": 2, "07": 1, "08": 5}

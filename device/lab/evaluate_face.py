@@ -18,7 +18,6 @@ from device.domain.reading import Modality
 from device.lab.degrade import NEAR_PIXELS, Grey, degraded, shown
 from device.lab.evaluate import (
     PRIVATE_TEST,
-    VOTE_COLUMNS,
     Report,
     confusion_text,
     model_facts,
@@ -27,6 +26,7 @@ from device.lab.evaluate import (
     report_text,
     with_progress,
 )
+from device.lab.ferplus import NOBODY, for_labels, majority, most_voted, read_votes
 from device.lab.metrics import agreement, certainty, coverage, score
 from device.sensing.crop import crop_face, normalise_crop
 from device.sensing.quality import face_quality
@@ -37,7 +37,7 @@ DEGRADED_FACES = 300
 
 @dataclass(frozen=True, slots=True)
 class FaceTest:
-    """FER-2013's PrivateTest: N faces, of which n have a majority (FER+) for one of our labels."""
+    """FER-2013's PrivateTest: N faces, of n of which most people (FER+) say one of our labels."""
 
     images: NDArray[np.uint8]
     """[N, 48, 48]."""
@@ -47,8 +47,10 @@ class FaceTest:
     """[N], false where the same picture also stands in an earlier part."""
     shared: NDArray[np.bool_]
     """[N], true for the n."""
+    most_voted: NDArray[np.int64]
+    """[n], what most of ten people voted, however few these are."""
     majority: NDArray[np.int64]
-    """[n], what most of ten people voted."""
+    """[n], what more than half of them voted; NOBODY where that is nothing."""
     shares: NDArray[np.float64]
     """[n, 7], of the votes for our labels."""
 
@@ -57,16 +59,16 @@ def face_test(data: Path) -> FaceTest:
     """The test part in the folder with the data sets."""
     archive = read_archive(data / "fer2013.npz")
     rows = np.flatnonzero(archive["split"] == PRIVATE_TEST)
-    votes = archive["ferplus_votes"][rows]
-    clear = votes.argmax(axis=1)
-    shared = np.isin(clear, VOTE_COLUMNS) & (votes.sum(axis=1) > 0)
-    counts = votes[shared][:, VOTE_COLUMNS].astype(np.float64)
+    votes = read_votes(archive)[rows]
+    shared = most_voted(votes) != NOBODY
+    counts = for_labels(votes[shared])
     return FaceTest(
         images=archive["images"][rows],
         truth=archive["label"][rows].astype(np.int64),
         fresh=~archive["dup_of_earlier_split"][rows].astype(bool),
         shared=shared,
-        majority=np.array([VOTE_COLUMNS.index(column) for column in clear[shared]], dtype=np.int64),
+        most_voted=most_voted(votes[shared]),
+        majority=majority(votes[shared]),
         shares=counts / counts.sum(axis=1, keepdims=True),
     )
 
@@ -77,16 +79,18 @@ def evaluate_face(models: Path, data: Path, runtime: str = "auto") -> Report:
     card = read_card(models, Modality.FACE)
     label = _asked(card, "label", list(test.images), runtime)
     voted = _asked(card, "votes", list(test.images), runtime)[test.shared]
+    clear = test.majority != NOBODY
     trust = np.array([_quality(image, card) for image in test.images])
     fresh = plain(score(label[test.fresh], test.truth[test.fresh]))["accuracy"]
     figures = {
         "fer2013_private": {**plain(score(label, test.truth)), "accuracy_without_duplicates": fresh},
-        "ferplus": {**plain(score(voted, test.majority)), "votes": plain(agreement(voted, test.shares))},
+        "ferplus": {**plain(score(voted, test.most_voted)), "votes": plain(agreement(voted, test.shares))},
+        "ferplus_majority": plain(score(voted[clear], test.majority[clear])),
         "coverage": {
-            "ferplus": _coverage(voted, trust[test.shared], test.majority),
+            "ferplus": _coverage(voted, trust[test.shared], test.most_voted),
             "fer2013_private": _coverage(label, trust, test.truth),
         },
-        "degraded": _degraded(card, test.images[test.shared], test.majority, runtime),
+        "degraded": _degraded(card, test.images[test.shared], test.most_voted, runtime),
         "model": model_facts(card),
     }
     return Report(figures, _text(figures))
@@ -110,9 +114,9 @@ def _coverage(posteriors: NDArray[np.float64], trust: NDArray[np.float64], truth
     return plain(coverage(trust * certainty(posteriors), posteriors.argmax(axis=1) == truth))
 
 
-def _degraded(card: FaceCard, images: NDArray[np.uint8], majority: NDArray[np.int64], runtime: str) -> dict[str, Any]:
+def _degraded(card: FaceCard, images: NDArray[np.uint8], voted: NDArray[np.int64], runtime: str) -> dict[str, Any]:
     some = slice(None, None, max(1, round(len(images) / DEGRADED_FACES)))
-    labels = [LABELS[index] for index in majority[some]]
+    labels = [LABELS[index] for index in voted[some]]
     with MediapipeFaceFinder("both") as finder:
         outcomes = degraded(list(images[some]), labels, TfliteClassifier(card, runtime=runtime), card.crop, finder)
     return {name: {key: round(value, 4) for key, value in asdict(one).items()} for name, one in outcomes.items()}

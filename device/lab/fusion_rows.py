@@ -33,7 +33,6 @@ from device.domain.mood import MoodSettings
 from device.domain.reading import Modality, Posterior, Reading, normalised
 from device.lab.degrade import CLEAN, Degradation, as_it_is, blurred, covered, in_light, shown
 from device.lab.evaluate import (
-    VOTE_COLUMNS,
     Clip,
     nemo_test,
     ravdess_test,
@@ -42,6 +41,7 @@ from device.lab.evaluate import (
     tess_test,
     with_progress,
 )
+from device.lab.ferplus import most_voted, read_votes
 from device.lab.pictures import fusion_rows as draw_rows
 from device.ports import SAMPLE_RATE_HZ, Chunk, Waveform
 from device.sensing.crop import crop_face, normalise_crop
@@ -55,6 +55,8 @@ EACH = 30
 RESAMPLES = 1000
 PARTS = {"test": 2, "validation": 1}
 """Split of FER-2013: PrivateTest and PublicTest."""
+TRAINED_NOISE_FOLDS = ("1", "2", "3", "4")
+"""Of ESC-10; in the noise of these the voice model was trained."""
 SPEECH_DBFS, FAINT_DBFS, ROOM_DBFS = -28.0, -56.0, -72.0
 """Levels of the loud moments of speech a metre or two away and from the next room, and of the room itself."""
 LEAD_SECONDS = 1.0
@@ -163,7 +165,7 @@ def read_part(data: Path, part: str, each: int) -> Part:
     """Pairs drawn by chance with a fixed seed, no face and no recording twice; the corpora take turns."""
     rng = np.random.default_rng(SEED)
     archive = read_archive(data / "fer2013.npz")
-    agreed = archive["ferplus_votes"].argmax(axis=1) == np.array(VOTE_COLUMNS)[archive["label"]]
+    agreed = most_voted(read_votes(archive)) == archive["label"]
     usable = (archive["split"] == PARTS[part]) & ~archive["dup_of_earlier_split"].astype(bool) & agreed
     rows: list[int] = []
     voices: list[Path] = []
@@ -184,6 +186,12 @@ def _speech(data: Path, part: str) -> tuple[list[Clip], ...]:
     if part == "test":
         return tess_test(data), ravdess_test(data), nemo_test(data)
     return tess_test(data, 1), ravdess_test(data, range(19, 21)), nemo_test(data, ("TP0",))
+
+
+def everyday_noises(data: Path, part: str) -> list[Path]:
+    """ESC-10 without what the voice model was trained in, or that alone for validation."""
+    paths = sorted((data / "esc10").glob("*__*.ogg"))
+    return [path for path in paths if (path.stem.split("__")[1][0] in TRAINED_NOISE_FOLDS) == (part == "validation")]
 
 
 def at_level(sound: Waveform, dbfs: float) -> Waveform:
@@ -391,7 +399,7 @@ def readings(
 ) -> tuple[Part, dict[str, list[Maybe]], dict[str, list[Maybe]]]:
     """The pairs, and what eyes and ears say to each of them, however shown and played."""
     pairs = read_part(data, part, each)
-    noises = _background(sorted((data / "esc10").glob("*.ogg")), len(pairs.labels))
+    noises = _background(everyday_noises(data, part), len(pairs.labels))
     songs = _background(sorted((data / "music4q").glob("*.ogg")), len(pairs.labels))
     seen = {name: see(pairs.faces, kind, config) for name, kind in FACES.items()}
     heard = {name: listen(pairs, name, noises, songs, config) for name in VOICES}

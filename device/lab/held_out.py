@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from device.domain.labels import LABELS
-from device.lab.evaluate import PRIVATE_TEST, VOTE_COLUMNS, ravdess_test, read_archive, tess_test
+from device.lab.evaluate import PRIVATE_TEST, ravdess_test, read_archive, tess_test
+from device.lab.ferplus import most_voted, read_votes
 
 SEED = 11
 FACE_PIXELS = 200
@@ -51,7 +52,7 @@ def make_scenes(data: Path, out: Path, each: int) -> list[Path]:
     """Write `each` scenes per label into `out`; half the voices are TESS's, half RAVDESS's."""
     rng = np.random.default_rng(SEED)
     archive = read_archive(data / "fer2013.npz")
-    agreed = archive["ferplus_votes"].argmax(axis=1) == np.array(VOTE_COLUMNS)[archive["label"]]
+    agreed = most_voted(read_votes(archive)) == archive["label"]
     usable = (archive["split"] == PRIVATE_TEST) & ~archive["dup_of_earlier_split"].astype(bool) & agreed
     corpora = (tess_test(data), ravdess_test(data))
     out.mkdir(parents=True, exist_ok=True)

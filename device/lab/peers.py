@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from device.demo.portrait import photograph
 from device.domain.labels import LABELS
 from device.errors import EXIT_SETUP, SetupError
-from device.lab.evaluate import PRIVATE_TEST, VOTE_COLUMNS, read_archive
+from device.lab.evaluate import PRIVATE_TEST, read_archive
+from device.lab.ferplus import most_voted, read_votes
 from device.ports import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +96,7 @@ def _frames(archive: Any, private: NDArray[np.int64]) -> tuple[list[Image], NDAr
     """Frames [480, 640, 3] of one face each in a room, and the labels shown: EACH of every label."""
     rng = np.random.default_rng(7)
     labels, images = archive["label"][private], archive["images"][private]
-    agreed = archive["ferplus_votes"][private].argmax(axis=1) == np.array(VOTE_COLUMNS)[labels]
+    agreed = most_voted(read_votes(archive))[private] == labels
     rows = np.concatenate(
         [rng.choice(np.flatnonzero(agreed & (labels == label)), EACH, replace=False) for label in range(len(LABELS))]
     )

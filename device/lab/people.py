@@ -27,7 +27,8 @@ from device.domain.mood import Mood, MoodSettings, step
 from device.domain.people import Sighting, Track, follow, reading_of
 from device.domain.reading import Modality, Reading
 from device.lab.degrade import FRAME, NEAR_PIXELS, Grey
-from device.lab.evaluate import VOTE_COLUMNS, read_archive, with_progress
+from device.lab.evaluate import read_archive, with_progress
+from device.lab.ferplus import most_voted, read_votes
 from device.ports import Classifier, FaceBox
 from device.sensing.crop import CROP_PIXELS, normalise_crop
 from device.sensing.eyes import LEAST_QUALITY
@@ -139,7 +140,7 @@ def main() -> None:
     chance = np.random.default_rng(1)
     rows = chance.permutation(np.flatnonzero(archive["split"] == SPLITS[options.split]))[:FACES]
     labels = archive["label"][rows].astype(np.int64)
-    clear = archive["ferplus_votes"][rows].argmax(axis=1) == np.array(VOTE_COLUMNS)[labels]
+    clear = most_voted(read_votes(archive))[rows] == labels
     looks = [
         [sighted(another_look(face, chance), classifier) for _ in range(LOOKS)]
         for face in with_progress(list(archive["images"][rows]), "looks")

@@ -23,10 +23,10 @@ SEED = 5
 
 def turn(network: Lite, logits: Tensor, public: Faces) -> None:
     """Put the map that `logits` [N, 14] of PublicTest ask for into the network's last layer."""
-    clear = torch.from_numpy(public.majority >= 0)
+    clear = torch.from_numpy(public.most_voted >= 0)
     shares = torch.from_numpy(public.votes)
     labels = torch.eye(7)[torch.from_numpy(public.label)]
-    votes = _chosen(logits[clear], shares[clear], VOTES, torch.from_numpy(public.majority)[clear])
+    votes = _chosen(logits[clear], shares[clear], VOTES, torch.from_numpy(public.most_voted)[clear])
     label = _chosen(logits, labels, LABEL, torch.from_numpy(public.label))
     matrix = torch.cat([votes[:, :-1], label[:, :-1]])
     shift = torch.cat([votes[:, -1], label[:, -1]])

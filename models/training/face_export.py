@@ -39,7 +39,7 @@ def export(parts: Parts, network: Lite, epochs: int, command: str, private: bool
     rows = np.random.default_rng(SEED).choice(len(parts.train.images), EXAMPLES, replace=False)
     MODEL.write_bytes(int8_file(for_the_box(twin, network.pixels), tensors(parts.train.images[rows])))
     logits = int8_logits(MODEL, tensors(parts.public.images))
-    clear = parts.public.majority >= 0
+    clear = parts.public.most_voted >= 0
     temperatures = {
         "votes": fit_temperature_to_shares(logits[clear][:, VOTES], parts.public.votes[clear]),
         "label": fit_temperature(logits[:, LABEL], parts.public.label),
@@ -59,11 +59,11 @@ def measure(
     faces: Faces, name: str, network: Lite, temperatures: dict[str, float], logits: np.ndarray
 ) -> dict[str, Any]:
     """Both heads on one part: the label's against the labels, the votes' against the clear majorities."""
-    clear = faces.majority >= 0
+    clear = faces.most_voted >= 0
     label, votes = (round(share, 4) for share in right_shares(logits_of(network, faces), faces))
     return {
         f"fer2013_{name}": measures(logits[:, LABEL], faces.label, temperatures["label"]) | {"float_accuracy": label},
-        f"ferplus_{name}": measures(logits[clear][:, VOTES], faces.majority[clear], temperatures["votes"])
+        f"ferplus_{name}": measures(logits[clear][:, VOTES], faces.most_voted[clear], temperatures["votes"])
         | {"float_accuracy": votes},
     }
 

@@ -7,13 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from device.domain.labels import LABELS
+from device.lab.ferplus import Votes, for_labels, most_voted, read_votes
 from device.sensing.crop import normalise_crop
 
-LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-VOTE_COLUMNS = (4, 5, 6, 1, 3, 2, 0)
-"""Columns of the FER+ votes in the order of LABELS; contempt, unknown and no-face are left out."""
-WRONG_VOTES = (5274, 33200)
-"""Rows whose FER+ votes belong to another image."""
 SMOOTHING = 0.05
 LABEL_SHARE = 0.85
 """Weight of the FER label in what the label's head aims at; the rest is the FER+ votes'."""
@@ -33,7 +30,7 @@ class Faces:
     """int64 [N], index into LABELS."""
     votes: np.ndarray
     """float32 [N, 7], shares of the FER+ votes; the label where there are none."""
-    majority: np.ndarray
+    most_voted: np.ndarray
     """int64 [N], what most of the ten people voted; -1 where that is none of LABELS."""
     trust: np.ndarray
     """float32 [N], share of the ten votes that are for one of LABELS; the rest said contempt, unknown or no face."""
@@ -64,16 +61,15 @@ def read_parts(folder: Path) -> Parts:
     """Read FER-2013 and drop every training row whose pixels occur in either test part."""
     archive = np.load(folder / "fer2013.npz")
     images, label, split = archive["images"], archive["label"].astype(np.int64), archive["split"]
-    votes = vote_shares(label, archive["ferplus_votes"])
-    majority = most_voted(archive["ferplus_votes"])
-    trust = trusted(archive["ferplus_votes"])
+    votes = read_votes(archive)
+    shares, voted, trust = vote_shares(label, votes), most_voted(votes), trusted(votes)
     pixels = [image.tobytes() for image in images]
     tested = {content for content, part in zip(pixels, split, strict=True) if part != 0}
     copied = np.array([part == 0 and content in tested for content, part in zip(pixels, split, strict=True)])
     blank = images.reshape(len(images), -1).std(axis=1) < 1
 
     def part(rows: np.ndarray) -> Faces:
-        return Faces(images[rows], label[rows], votes[rows], majority[rows], trust[rows])
+        return Faces(images[rows], label[rows], shares[rows], voted[rows], trust[rows])
 
     return Parts(
         train=part((split == 0) & ~copied & ~blank),
@@ -89,24 +85,16 @@ def smoothed(label: np.ndarray) -> np.ndarray:
     return np.eye(len(LABELS), dtype=np.float32)[label] * (1 - SMOOTHING) + np.float32(SMOOTHING / len(LABELS))
 
 
-def vote_shares(label: np.ndarray, votes: np.ndarray) -> np.ndarray:
+def vote_shares(label: np.ndarray, votes: Votes) -> np.ndarray:
     """Shares of the FER+ votes over LABELS, the smoothed label where there are none; float32 [N, 7]."""
-    counts = votes[:, VOTE_COLUMNS].astype(np.float32)
-    counts[list(WRONG_VOTES)] = 0
+    counts = for_labels(votes)
     total = counts.sum(axis=1, keepdims=True)
     return np.where(total > 0, counts / np.maximum(total, 1), smoothed(label)).astype(np.float32)
 
 
-def most_voted(votes: np.ndarray) -> np.ndarray:
-    """The label with the most FER+ votes, int64 [N]; -1 where contempt, "unknown" or "no face" has them, or none."""
-    label_of = np.full(votes.shape[1], -1)
-    label_of[list(VOTE_COLUMNS)] = np.arange(len(LABELS))
-    return np.where(votes.sum(axis=1) > 0, label_of[votes.argmax(axis=1)], -1)
-
-
-def trusted(votes: np.ndarray) -> np.ndarray:
+def trusted(votes: Votes) -> np.ndarray:
     """Share of the FER+ votes that are for one of LABELS, float32 [N]; a half where there are none."""
-    ours, total = votes[:, VOTE_COLUMNS].sum(axis=1), votes.sum(axis=1)
+    ours, total = for_labels(votes).sum(axis=1), votes.sum(axis=1)
     return np.where(total > 0, ours / np.maximum(total, 1), 0.5).astype(np.float32)
 
 
