@@ -25,7 +25,7 @@ from models.training.voice_recipe import Recipe, answers, stock, train
 from models.training.voice_variations import Variety, add_noise, reverberate, stretch
 
 FLOOR_DB = SPEC.floor_db
-SHAPES = (Shape(), Shape(widths=(24, 48, 64, 64), units=96), Shape(peaks=True))
+SHAPES = (Shape(), Shape(widths=(24, 48, 64, 64), units=96))
 
 
 def check_twin(shape: Shape) -> None:

@@ -36,8 +36,6 @@ def _build(shape: Shape) -> Any:
     tensor = layers.Reshape((steps, height * width))(tensor)
     said = layers.LSTM(shape.units, return_sequences=True)(tensor)
     heard = layers.GlobalAveragePooling1D()(said)
-    if shape.peaks:
-        heard = layers.Concatenate()([heard, layers.GlobalMaxPooling1D()(said)])
     return tf.keras.Model(entry, layers.Dense(len(LABELS))(heard))
 
 

@@ -26,8 +26,6 @@ class Shape:
     """Of the four convolutions."""
     units: int = 64
     """Of the LSTM."""
-    peaks: bool = False
-    """Whether the LSTM's greatest answers are read beside their mean."""
 
 
 class VoiceNetwork(nn.Module):
@@ -45,7 +43,7 @@ class VoiceNetwork(nn.Module):
             self.norms.append(nn.BatchNorm2d(width, NORM_EPSILON, NORM_MOMENTUM))
             size, before = (-(-size[0] // stride[0]), -(-size[1] // stride[1])), width
         self.lstm = nn.LSTM(size[1] * before, shape.units, batch_first=True)
-        self.dense = nn.Linear(shape.units * (2 if shape.peaks else 1), len(LABELS))
+        self.dense = nn.Linear(shape.units, len(LABELS))
         self._start()
 
     def _start(self) -> None:
@@ -66,10 +64,7 @@ class VoiceNetwork(nn.Module):
             tensor = functional.relu6(norm(convolution(functional.pad(tensor, margins))))
         tensor = _dropped(tensor.permute(0, 2, 3, 1).flatten(2), self.dropouts[0], chance)
         said, _ = self.lstm(tensor)
-        heard = said.mean(dim=1)
-        if self.shape.peaks:
-            heard = torch.cat([heard, said.amax(dim=1)], dim=1)
-        return self.dense(_dropped(heard, self.dropouts[1], chance))
+        return self.dense(_dropped(said.mean(dim=1), self.dropouts[1], chance))
 
 
 def _dropped(tensor: Tensor, share: float, chance: torch.Generator | None) -> Tensor:
