@@ -12,8 +12,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import torch
 
-from models.training.face import PIXELS, shipped
+from models.training.face import PIXELS, SETTLED_BLOCKS, shipped
 from models.training.face_keras import build, count_macs, for_the_box, take_weights
+from models.training.face_learning import Lessons
 from models.training.face_variety import plain, standardised, varied
 from models.training.faces import tensors
 
@@ -52,11 +53,36 @@ def check_twin(faces: np.ndarray) -> None:
     assert count_macs(twin) <= 150e6
 
 
+def check_fixed(faces: np.ndarray) -> None:
+    """What is fixed stays as it is while the rest learns, weights and norms alike."""
+    network = shipped()
+    network.fix(SETTLED_BLOCKS)
+    before = {name: values.clone() for name, values in network.state_dict().items()}
+    optimiser = torch.optim.SGD(network.parameters(), 0.1)
+    network.train()(varied(torch.from_numpy(faces), PIXELS)[0]).square().mean().backward()
+    optimiser.step()
+    moved = {name for name, values in network.state_dict().items() if not torch.equal(values, before[name])}
+    fixed = ("stem.", *(f"blocks.{index}." for index in range(SETTLED_BLOCKS)))
+    assert moved and not any(name.startswith(fixed) for name in moved), sorted(moved)
+    assert {f"blocks.{SETTLED_BLOCKS}.expand.0.weight", f"blocks.{SETTLED_BLOCKS}.expand.1.running_mean"} <= moved
+
+
+def check_mild(faces: np.ndarray) -> None:
+    """Mild batches show the first half of the faces nearly as they are, and ask for what they were asked for."""
+    said = np.random.default_rng(2).random((COUNT, 14), dtype=np.float32)
+    lessons = Lessons(torch.from_numpy(faces), torch.from_numpy(said), torch.ones(COUNT))
+    (batch,) = lessons.mild_batches(COUNT, PIXELS)
+    assert batch.inputs.shape == (COUNT, 1, PIXELS, PIXELS)
+    assert batch.target.shape == (COUNT, 14)
+    halved = lessons.taught(torch.zeros(COUNT, 14)).target
+    assert torch.equal(halved, lessons.target / 2)
+
+
 def main() -> None:
     """All checks."""
     torch.manual_seed(1)
     faces = np.random.default_rng(1).integers(0, 255, (COUNT, 48, 48)).astype(np.uint8)
-    for check in (check_input, check_variety, check_twin):
+    for check in (check_input, check_variety, check_mild, check_fixed, check_twin):
         check(faces)
         print(f"{check.__name__}: good")
 

@@ -7,25 +7,23 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from models.training.face_variety import plain, varied
+from models.training.face_variety import mildly_varied, plain, varied
 from models.training.faces import COVERED_SHARE, TAUGHT_SHARE, Faces
 
 Tensor = torch.Tensor
 
 VOTES, LABEL = slice(0, 7), slice(7, 14)
 """What the outputs answer: what ten people would vote, and what the labeller of FER-2013 wrote."""
-AVERAGED = 0.9985
-"""Share of the averaged weights that stays at each step."""
 WARM_UP = 0.04
 MIXED_SHARE = 0.5
-KEPT_EVERY = 5
-"""Epochs between two checkpoints."""
+KEPT_EVERY_SECONDS = 30.0
+"""Between two checkpoints, at least; the last epoch leaves one in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,11 @@ class Course:
     momentum: bool = False
     """Stochastic gradient descent with Nesterov momentum instead of AdamW."""
     mixing: float = 0.4
-    """Both parameters of the beta distribution by which faces are mixed (Zhang et al., mixup, ICLR 2018)."""
+    """Both parameters of the beta distribution by which faces are mixed (Zhang et al., mixup, ICLR 2018), or 0."""
+    label_counts: float = 1.0
+    """What being right about the label counts beside being right about the votes."""
+    averaged: float = 0.9985
+    """Share of the averaged weights that stays at each step."""
     seconds: float = math.inf
     """The rate has fallen to nothing by then, whatever the epochs."""
 
@@ -76,6 +78,20 @@ class Lessons:
         for rows in order[: len(order) // size * size].split(size):
             inputs, covered = varied(self.images[rows], pixels, strength)
             yield Batch(inputs, unsure(self.target[rows], covered), self.trust[rows])
+
+    def taught(self, answers: Tensor) -> Lessons:
+        """With half of what people said replaced by the `answers` [N, 14] of a network."""
+        return replace(self, target=0.5 * self.target + 0.5 * answers)
+
+    def mild_batches(self, size: int, pixels: int) -> Iterator[Batch]:
+        """One epoch in which half of the faces are shown nearly as they are."""
+        order = torch.randperm(len(self.images), device=self.images.device)
+        mild = size // 2
+        for rows in order[: len(order) // size * size].split(size):
+            near = mildly_varied(self.images[rows[:mild]], pixels)
+            far, covered = varied(self.images[rows[mild:]], pixels)
+            target = torch.cat([self.target[rows[:mild]], unsure(self.target[rows[mild:]], covered)])
+            yield Batch(torch.cat([near, far]), target, self.trust[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +168,7 @@ def learn(
     optimiser = _optimiser(network, course)
     parts = {"network": network, "average": average, "optimiser": optimiser}
     step = _restored(parts, kept)
-    began, resumed = time.monotonic(), step
+    began, resumed, kept_at = time.monotonic(), step, time.monotonic()
     while (done := _done(step, steps, resumed, began, course)) < 1:
         started, losses = time.monotonic(), []
         network.train()
@@ -162,7 +178,7 @@ def learn(
                 group["lr"] = course.rate * _share(done)
             losses.append(_step(network, optimiser, batch, course))
             step += 1
-            _follow(average, network, min(AVERAGED, step / (step + 10)))
+            _follow(average, network, min(course.averaged, step / (step + 10)))
         epoch = step // steps
         label, votes = accuracies(average, judged)
         print(
@@ -170,7 +186,9 @@ def learn(
             f"public {label:.4f} ferplus {votes:.4f} {time.monotonic() - started:.1f} s",
             flush=True,
         )
-        if epoch % KEPT_EVERY == 0 or _done(step, steps, resumed, began, course) >= 1:
+        over = _done(step, steps, resumed, began, course) >= 1
+        if over or time.monotonic() - kept_at > KEPT_EVERY_SECONDS:
+            kept_at = time.monotonic()
             kept.parent.mkdir(parents=True, exist_ok=True)
             torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": step}, kept)
     return average.eval()
@@ -214,14 +232,14 @@ def _optimiser(network: nn.Module, course: Course) -> torch.optim.Optimizer:
 def _step(network: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, course: Course) -> Tensor:
     """One step on the batch, mixed with itself or not; its loss, still on the device."""
     inputs, target, trust = batch.inputs, batch.target, batch.trust
-    if torch.rand(()) < MIXED_SHARE:
+    if course.mixing and torch.rand(()) < MIXED_SHARE:
         share = float(torch.distributions.Beta(course.mixing, course.mixing).sample())
         order = torch.randperm(len(inputs), device=inputs.device)
         inputs, target, trust = (share * one + (1 - share) * one[order] for one in (inputs, target, trust))
     with half(inputs):
         logits = network(inputs.contiguous(memory_format=torch.channels_last))
     votes, label = (_cross_entropy(logits.float()[:, head], target[:, head]) for head in (VOTES, LABEL))
-    loss = (trust * votes + label).mean()
+    loss = (trust * votes + course.label_counts * label).mean()
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 5.0, foreach=True)
@@ -265,5 +283,5 @@ def accuracies(network: nn.Module, faces: Faces) -> tuple[float, float]:
 def right_shares(logits: Tensor, faces: Faces) -> tuple[float, float]:
     """How many of the labels and of the clear majorities are met, for logits or posteriors [N, 14]."""
     label, votes = logits[:, LABEL].argmax(1).numpy(), logits[:, VOTES].argmax(1).numpy()
-    clear = faces.majority >= 0
-    return float((label == faces.label).mean()), float((votes == faces.majority)[clear].mean())
+    clear = faces.most_voted >= 0
+    return float((label == faces.label).mean()), float((votes == faces.most_voted)[clear].mean())

@@ -124,6 +124,19 @@ class Lite(nn.Module):
         self.head = Normed(stages[-1].width, head_width, 1)
         self.dropout = nn.Dropout(dropout)
         self.logits = nn.Linear(head_width, OUTPUTS)
+        self.fixed: list[nn.Module] = []
+
+    def fix(self, blocks: int) -> None:
+        """The stem and so many blocks learn no more: neither their weights nor their norms' figures move."""
+        self.fixed = [self.stem, *self.blocks[:blocks]]
+        for part in self.fixed:
+            part.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Lite:
+        super().train(mode)
+        for part in self.fixed:
+            part.eval()
+        return self
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         tensor = self.stem(_sized(inputs, self.pixels))

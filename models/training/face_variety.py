@@ -11,6 +11,9 @@ from device.sensing.crop import CLIP, CROP_PIXELS, LEAST_STD
 
 Tensor = torch.Tensor
 
+MILD = 0.35
+"""How far heads turn that are shown nearly as they are, beside the full strength."""
+
 
 def varied(faces: Tensor, pixels: int, strength: float = 1.0) -> tuple[Tensor, Tensor]:
     """Faces (uint8 [B, 48, 48]) varied and enlarged, as the network gets them: float32 [B, 1, pixels, pixels].
@@ -27,6 +30,11 @@ def varied(faces: Tensor, pixels: int, strength: float = 1.0) -> tuple[Tensor, T
     grey = _some(grey, 0.25, _side_light)
     grey = _some(grey, 0.12, _blurred)
     return _some(standardised(grey.clamp(0, 255)), 0.35, _erased), covered
+
+
+def mildly_varied(faces: Tensor, pixels: int) -> Tensor:
+    """Faces (uint8 [B, 48, 48]) moved a little and mirrored or not, float32 [B, 1, pixels, pixels]."""
+    return standardised(_warped(faces[:, None].float(), pixels, MILD).clamp(0, 255))
 
 
 def plain(faces: Tensor, pixels: int) -> Tensor:
