@@ -34,12 +34,12 @@ CLIPPED_SHARE = 0.05
 EVEN_DB = 3.0
 """A hop whose loudest moment exceeds the quiet ones by less is an even hum: half of what speech in noise needs."""
 NOTED_BELOW = 0.8
-LITTLE_MUSIC_SHARE, MUCH_MUSIC_SHARE = 0.5, 0.75
+LITTLE_MUSIC_SHARE, MUCH_MUSIC_SHARE = 0.5, 0.7
 """Share of the sound that was the speaker's own music: up to the first it is taken out well enough, at the second no
 voice counts.
 
 In simulated rooms (`device.lab.own_music --part tune`) speech as loud as the music lies below the first in half of the
-windows, and speech 5 dB below it around the second.
+windows, and speech 5 dB below it around 0.75.
 """
 UNKNOWN_MUSIC_FACTOR = 0.5
 DOMINANT_DB = 25.0
