@@ -10,7 +10,7 @@ at once: what ten people would vote (FER+), and what the labeller of FER-2013 wr
 The larger networks are asked about many variations of every face, and the small one learns what they answer (Hinton et
 al., "Distilling the knowledge in a neural network", 2015; Beyer et al., "Knowledge distillation: a good teacher is
 patient and consistent", CVPR 2022). `teach` and `learn` are meant for a graphics card, where they take a quarter of an
-hour; on two cores they take days, and `settle` 50 minutes. What is made is kept in the build folder, and goes on from
+hour; on two cores they take days, and `settle` an hour. What is made is kept in the build folder, and goes on from
 there. PublicTest tells how it goes; PrivateTest is looked at by `export` alone.
 """
 
