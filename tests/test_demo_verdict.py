@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from device.demo.verdict import Evidence, Song, table
+from device.domain.fusion import FusionSettings
 from device.domain.labels import Affect
 
 CHEERFUL = Song("a.ogg", "A", "Somebody", ("happy",), Affect(0.8, 0.5))
@@ -111,7 +112,7 @@ def test_the_table_tells_what_each_sense_said_for_the_mood_when_it_counted_most(
 def test_a_sense_too_unsure_to_be_used_had_no_part_in_it() -> None:
     evidence = Evidence()
     faint = state("happy")
-    faint["senses"]["voice"]["weight"] = 0.01
+    faint["senses"]["voice"]["weight"] = FusionSettings().smallest_weight / 2
     evidence.take_state(faint, 1)
     assert evidence.sightings["happy"].senses == {"face": "happy 0.80"}
 

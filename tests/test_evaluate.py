@@ -12,6 +12,7 @@ import soundfile
 
 from device.config import Config
 from device.demo.portrait import photograph, sad, surprised
+from device.domain.fusion import FusionSettings
 from device.domain.labels import LABELS, UNKNOWN
 from device.domain.reading import UNIFORM, Modality, Posterior, Reading
 from device.errors import SetupError
@@ -118,7 +119,7 @@ def test_an_unsure_reading_is_no_answer() -> None:
         return label_of(Reading(Modality.FACE, posterior, quality, 5.0))
 
     assert told(only("happy", 0.9), 1.0) == "happy"
-    assert told(only("happy", 0.9), 0.02) == UNKNOWN
+    assert told(only("happy", 0.9), FusionSettings().smallest_weight) == UNKNOWN
     assert told(Posterior((0.36, 0.36, 0.28, 0, 0, 0, 0)), 1.0) == UNKNOWN
     assert told(UNIFORM, 1.0) == UNKNOWN
 

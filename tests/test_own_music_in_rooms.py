@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from device.config import Config
+from device.domain.fusion import FusionSettings
 from device.domain.reading import Modality, Posterior, Reading
 from device.lab.gate import noise_passed, speech_passed, spoken_windows
 from device.lab.own_music import LAG_SECONDS, WINDOW_SECONDS, Listener, Scene, outcomes
@@ -99,7 +100,12 @@ def test_readings_are_counted_of_noise_and_of_speech_through_the_ears() -> None:
 
 @pytest.mark.parametrize(
     ("quality", "top", "label", "becomes"),
-    [(1.0, 0.9, 3, "right"), (1.0, 0.9, 4, "wrong"), (0.05, 0.9, 3, "unknown"), (1.0, 0.3, 3, "unknown")],
+    [
+        (1.0, 0.9, 3, "right"),
+        (1.0, 0.9, 4, "wrong"),
+        (FusionSettings().smallest_weight, 0.9, 3, "unknown"),
+        (1.0, 0.3, 3, "unknown"),
+    ],
 )
 def test_a_voice_that_has_no_weight_or_no_clear_answer_is_unknown(
     quality: float, top: float, label: int, becomes: str
