@@ -9,6 +9,7 @@ import pytest
 
 from device.domain.labels import LABELS, UNKNOWN
 from device.domain.reading import UNIFORM, Modality, Posterior, Reading
+from device.lab.evaluate import everyday_noises
 from device.lab.fusion_rows import (
     OURS,
     ROOM_DBFS,
@@ -19,7 +20,6 @@ from device.lab.fusion_rows import (
     as_text,
     at_level,
     compare,
-    everyday_noises,
     in_a_room,
     last_reading,
     strangers,
@@ -58,9 +58,9 @@ def test_the_noises_of_the_test_are_none_that_the_voice_model_was_trained_in(tmp
     names = [f"001_Rain__{fold}-{number}-A.ogg" for fold in range(1, 6) for number in range(3)]
     for name in names:
         (tmp_path / "esc10" / name).touch()
-    test, validation = ([path.name for path in everyday_noises(tmp_path, part)] for part in ("test", "validation"))
-    assert test == [name for name in names if "__5-" in name]
-    assert sorted(test + validation) == sorted(names)
+    unheard, trained = ([path.name for path in everyday_noises(tmp_path, known)] for known in (False, True))
+    assert unheard == [name for name in names if "__5-" in name]
+    assert sorted(unheard + trained) == sorted(names)
 
 
 def test_what_is_right_wrong_and_unknown_sums_to_one_in_every_row_and_way() -> None:

@@ -29,6 +29,8 @@ RAVDESS_LABELS = {"01": 6, "02": 6, "03": 3, "04": 4, "05": 0, "06": 2, "07": 1,
 NEMO_LABELS = {"anger": 0, "fear": 2, "happiness": 3, "sadness": 4, "surprised": 5, "neutral": 6}
 RAVDESS_TEST_ACTORS = range(21, 25)
 NEMO_TEST_SPEAKERS = ("MP0", "WR0")
+TRAINED_NOISE_FOLDS = ("1", "2", "3", "4")
+"""Of ESC-10; in the noise of these the voice model is trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,12 @@ def nemo_test(data: Path, speakers: tuple[str, ...] = NEMO_TEST_SPEAKERS) -> lis
     """nEMO of these speakers; TP0 is the validation part."""
     fields = [(path, path.stem.split("_")) for path in _clips(data, "nemo")]
     return [Clip(path, NEMO_LABELS[f[1]]) for path, f in fields if f[0] in speakers]
+
+
+def everyday_noises(data: Path, trained: bool) -> list[Path]:
+    """ESC-10: what the voice model is trained in, or all else."""
+    folds = ((path, path.stem.split("__")[1][0]) for path in _clips(data, "esc10"))
+    return [path for path, fold in folds if (fold in TRAINED_NOISE_FOLDS) is trained]
 
 
 def read_clip(path: Path) -> Waveform:

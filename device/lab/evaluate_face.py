@@ -60,14 +60,15 @@ def face_test(data: Path) -> FaceTest:
     archive = read_archive(data / "fer2013.npz")
     rows = np.flatnonzero(archive["split"] == PRIVATE_TEST)
     votes = read_votes(archive)[rows]
-    shared = most_voted(votes) != NOBODY
+    voted = most_voted(votes)
+    shared = voted != NOBODY
     counts = for_labels(votes[shared])
     return FaceTest(
         images=archive["images"][rows],
         truth=archive["label"][rows].astype(np.int64),
         fresh=~archive["dup_of_earlier_split"][rows].astype(bool),
         shared=shared,
-        most_voted=most_voted(votes[shared]),
+        most_voted=voted[shared],
         majority=majority(votes[shared]),
         shares=counts / counts.sum(axis=1, keepdims=True),
     )

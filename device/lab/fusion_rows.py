@@ -34,6 +34,7 @@ from device.domain.reading import Modality, Posterior, Reading, normalised
 from device.lab.degrade import CLEAN, Degradation, as_it_is, blurred, covered, in_light, shown
 from device.lab.evaluate import (
     Clip,
+    everyday_noises,
     nemo_test,
     ravdess_test,
     read_archive,
@@ -55,8 +56,6 @@ EACH = 30
 RESAMPLES = 1000
 PARTS = {"test": 2, "validation": 1}
 """Split of FER-2013: PrivateTest and PublicTest."""
-TRAINED_NOISE_FOLDS = ("1", "2", "3", "4")
-"""Of ESC-10; in the noise of these the voice model was trained."""
 SPEECH_DBFS, FAINT_DBFS, ROOM_DBFS = -28.0, -56.0, -72.0
 """Levels of the loud moments of speech a metre or two away and from the next room, and of the room itself."""
 LEAD_SECONDS = 1.0
@@ -186,12 +185,6 @@ def _speech(data: Path, part: str) -> tuple[list[Clip], ...]:
     if part == "test":
         return tess_test(data), ravdess_test(data), nemo_test(data)
     return tess_test(data, 1), ravdess_test(data, range(19, 21)), nemo_test(data, ("TP0",))
-
-
-def everyday_noises(data: Path, part: str) -> list[Path]:
-    """ESC-10 without what the voice model was trained in, or that alone for validation."""
-    paths = sorted((data / "esc10").glob("*__*.ogg"))
-    return [path for path in paths if (path.stem.split("__")[1][0] in TRAINED_NOISE_FOLDS) == (part == "validation")]
 
 
 def at_level(sound: Waveform, dbfs: float) -> Waveform:
@@ -399,7 +392,7 @@ def readings(
 ) -> tuple[Part, dict[str, list[Maybe]], dict[str, list[Maybe]]]:
     """The pairs, and what eyes and ears say to each of them, however shown and played."""
     pairs = read_part(data, part, each)
-    noises = _background(everyday_noises(data, part), len(pairs.labels))
+    noises = _background(everyday_noises(data, trained=part == "validation"), len(pairs.labels))
     songs = _background(sorted((data / "music4q").glob("*.ogg")), len(pairs.labels))
     seen = {name: see(pairs.faces, kind, config) for name, kind in FACES.items()}
     heard = {name: listen(pairs, name, noises, songs, config) for name in VOICES}

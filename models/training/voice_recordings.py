@@ -14,6 +14,7 @@ from device.lab.evaluate import (
     RAVDESS_LABELS,
     RAVDESS_TEST_ACTORS,
     TESS_LABELS,
+    everyday_noises,
     read_clip,
     tess_word_group,
 )
@@ -22,14 +23,12 @@ from models.training.voice_corpora import SPEC, TEST, TRAIN, VALIDATION, Clip, C
 
 VALIDATION_ACTORS = range(19, 21)
 VALIDATION_SPEAKERS = ("TP0",)
-NOISE_FOLDS = ("1", "2", "3", "4")
-"""ESC-10's fifth fold is kept for measuring the speech gate."""
 
 
 def read_corpora(data: Path, build: Path) -> Corpora:
     """Read every clip under `data`; the log-mels are made once and kept in `build`."""
     clips = tuple(read_clips(data))
-    noises = [path for path in sorted((data / "esc10").glob("*__*.ogg")) if path.stem.split("__")[1][0] in NOISE_FOLDS]
+    noises = everyday_noises(data, trained=True)
     paths = [*(clip.path for clip in clips), *noises]
     levels = _kept(build / "levels.npz", paths)
     return Corpora(clips, levels[: len(clips)], levels[len(clips) :])
