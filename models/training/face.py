@@ -10,7 +10,7 @@ at once: what ten people would vote (FER+), and what the labeller of FER-2013 wr
 The larger networks are asked about many variations of every face, and the small one learns what they answer (Hinton et
 al., "Distilling the knowledge in a neural network", 2015; Beyer et al., "Knowledge distillation: a good teacher is
 patient and consistent", CVPR 2022). `teach` and `learn` are meant for a graphics card, where they take a quarter of an
-hour; on two cores they take days, and `settle` an hour. What is made is kept in the build folder, and goes on from
+hour; on two cores they take days, and `settle` two hours. What is made is kept in the build folder, and goes on from
 there. PublicTest tells how it goes; PrivateTest is looked at by `export` alone.
 """
 
@@ -50,12 +50,30 @@ VIEWS = 20
 STEPS = ("teach", "learn", "settle", "export")
 COMMAND = " && ".join(f"scripts/train face {step} --data DIR" for step in STEPS)
 SHIPPED_COURSE = Course(epochs=66, rate=2e-3, decay=0.03, batch=256, mixing=0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """Some epochs more for the later layers, half on faces nearly as they are."""
+
+    fixed_blocks: int
+    """With the stem, what stays as it is: what sees lines and edges costs most and has least to learn."""
+    course: Course
+    own_votes: float
+    own_label: float
+    """Of what is aimed at, the share of its own answers before."""
+    share_of_before: float
+    """Of the weights that come out, those before (Wortsman et al., "Model soups", ICML 2022)."""
+    seed: int
+
+
 SETTLING_COURSE = Course(epochs=5, rate=3e-4, decay=0.03, batch=64, mixing=0.0, label_counts=0.5, averaged=0.998)
-SETTLED_BLOCKS = 3
-"""With the stem, what stays as `learn` left it: what sees lines and edges costs most and has least to learn."""
-SHARE_OF_BEFORE = 0.25
-"""Of the weights that ship, what `learn` had left (Wortsman et al., "Model soups", ICML 2022)."""
-SETTLING_SEED = 1
+VOTES_COURSE = replace(SETTLING_COURSE, epochs=6, rate=6e-4, label_counts=0.35)
+SETTLINGS = (
+    Settling(3, SETTLING_COURSE, own_votes=0.5, own_label=0.5, share_of_before=0.25, seed=1),
+    Settling(5, VOTES_COURSE, own_votes=0.0, own_label=0.5, share_of_before=0.5, seed=11),
+)
+"""The label is nearly learned by heart after the first, the votes are not: the second is for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,34 +147,47 @@ def learn_from(names: list[str], parts: Parts, build: Path, views: int, seconds:
 
 
 def settle(parts: Parts, build: Path, seconds: float, device: str, seed: int) -> None:
-    """Train on from `build/shipped-SEED.pt` to `build/settled-SEED.pt`, half on faces nearly as they are.
+    """Train on from `build/shipped-SEED.pt`, round by round, to `build/settled-SEED-ROUND.pt`.
 
     Much variation and mixing make a network robust, and leave it a little short of what it can tell of plain faces (one
-    such difference: Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019). Half of the target
-    are its own answers before.
+    such difference: Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019).
     """
-    torch.manual_seed(SETTLING_SEED)
-    before = loaded(shipped(), build / f"shipped-{seed}.pt", device)
+    file = build / f"shipped-{seed}.pt"
+    for number, settling in enumerate(SETTLINGS, 1):
+        settled = settled_file(build, seed, number)
+        if not settled.exists():
+            _settle_once(settling, parts, file, settled, seconds, device)
+        file = settled
+
+
+def settled_file(build: Path, seed: int, number: int = len(SETTLINGS)) -> Path:
+    """Where the weights of a round of settling are kept; without its number, the last's."""
+    return build / f"settled-{seed}-{number}.pt"
+
+
+def _settle_once(settling: Settling, parts: Parts, file: Path, settled: Path, seconds: float, device: str) -> None:
+    torch.manual_seed(settling.seed)
+    before = loaded(shipped(), file, device)
+    print(f"{settled.stem}: asking {file.stem} about the {len(parts.train.images)} training faces", flush=True)
     batches = torch.from_numpy(parts.train.images).to(device).split(128)
-    lessons = Lessons.of(parts.train, device).taught(
-        torch.cat([answered([before], plain(some, PIXELS)) for some in batches])
-    )
-    network = loaded(shipped(), build / f"shipped-{seed}.pt", device).requires_grad_(True)
-    network.fix(SETTLED_BLOCKS)
-    course = replace(SETTLING_COURSE, seconds=seconds)
+    answers = torch.cat([answered([before], plain(some, PIXELS)) for some in batches])
+    lessons = Lessons.of(parts.train, device).taught(answers, settling.own_votes, settling.own_label)
+    network = loaded(shipped(), file, device).requires_grad_(True)
+    network.fix(settling.fixed_blocks)
+    course = replace(settling.course, seconds=seconds)
     average = learn(
         network,
         lambda: lessons.mild_batches(course.batch, PIXELS),
         len(lessons.images) // course.batch,
         course,
         parts.public,
-        build / f"settled-{seed}.run.pt",
+        settled.with_suffix(".run.pt"),
     )
     with torch.no_grad():
         for ours, theirs in zip(average.state_dict().values(), before.state_dict().values(), strict=True):
             if ours.is_floating_point():
-                ours.lerp_(theirs, SHARE_OF_BEFORE)
-    torch.save(average.state_dict(), build / f"settled-{seed}.pt")
+                ours.lerp_(theirs, settling.share_of_before)
+    torch.save(average.state_dict(), settled)
 
 
 def tell_public(names: list[str], teachers: list[nn.Module], public: Faces) -> None:
@@ -217,10 +248,9 @@ def main() -> None:
     else:
         from models.training.face_export import export
 
-        network = loaded(shipped(), arguments.build / f"settled-{arguments.seed}.pt", "cpu")
-        measured = export(
-            parts, network, SHIPPED_COURSE.epochs + SETTLING_COURSE.epochs, COMMAND, not arguments.no_private
-        )
+        network = loaded(shipped(), settled_file(arguments.build, arguments.seed), "cpu")
+        epochs = SHIPPED_COURSE.epochs + sum(settling.course.epochs for settling in SETTLINGS)
+        measured = export(parts, network, epochs, COMMAND, not arguments.no_private)
         print(json.dumps(measured, indent=1))
 
 
