@@ -60,14 +60,14 @@ def test_a_shipped_model_gives_a_calibrated_posterior(card: FaceCard | VoiceCard
     assert classifier.classify(one) == calibrate(classifier.logits(one).tolist(), card.heads[0].temperature)
 
 
-def test_both_runtimes_agree_to_a_quarter_of_a_logit(card: FaceCard | VoiceCard) -> None:
+def test_both_runtimes_agree_to_half_a_logit(card: FaceCard | VoiceCard) -> None:
     missing = [name for name, module in RUNTIMES.items() if not importlib.util.find_spec(module.split(".")[0])]
     if missing:
         pytest.skip(f"{missing[0]} is missing")
     one, other = (TfliteClassifier(card, runtime=name) for name in RUNTIMES)
-    # Their int8 kernels round differently, layer by layer: 0.19 at most was seen on 300 faces, with the same labels.
+    # Their int8 kernels round differently, layer by layer: 0.24 at most on 300 faces, 0.36 on noise, which these are.
     for model_input in inputs_for(card, 20):
-        assert np.abs(one.logits(model_input) - other.logits(model_input)).max() <= 0.25
+        assert np.abs(one.logits(model_input) - other.logits(model_input)).max() <= 0.5
 
 
 @runtimes
