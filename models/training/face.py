@@ -2,7 +2,7 @@
 
     python -m models.training.face teach [NAME ...] --data DIR    the larger networks; all of them where none is named
     python -m models.training.face learn [NAME ...] --data DIR    from people's words and the teachers' answers
-    python -m models.training.face settle --data DIR              its later layers once more, on plainer faces
+    python -m models.training.face settle --data DIR              its later layers twice more, on plainer faces
     python -m models.training.face export --data DIR              int8, measured, into models/; needs TensorFlow
 
 `DIR` holds `fer2013.npz` (images uint8 [N, 48, 48], label, split, ferplus_votes). Every network answers two questions
@@ -227,7 +227,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"teachers: {', '.join(TEACHERS)}")
     parser.add_argument("--data", type=Path, required=True, help="folder with fer2013.npz")
     parser.add_argument("--build", type=Path, default=BUILD, help="folder for the weights and checkpoints")
-    parser.add_argument("--seconds", type=float, default=math.inf, help="each network is done by then")
+    parser.add_argument(
+        "--seconds", type=float, default=math.inf, help="each network, and each round of settling, is done by then"
+    )
     parser.add_argument("--views", type=int, default=VIEWS, help="variations of each face that the teachers answer")
     parser.add_argument("--seed", type=int, default=SEED, help="of the network that ships")
     parser.add_argument("--no-private", action="store_true", help="export: leave PrivateTest alone")
