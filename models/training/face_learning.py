@@ -169,6 +169,7 @@ def learn(
     optimiser = _optimiser(network, course)
     parts = {"network": network, "average": average, "optimiser": optimiser}
     step = _restored(parts, kept)
+    ours, theirs = _moving(average), _moving(network)
     began, resumed, kept_at = time.monotonic(), step, time.monotonic()
     while (done := _done(step, steps, resumed, began, course)) < 1:
         started, losses = time.monotonic(), []
@@ -179,7 +180,7 @@ def learn(
                 group["lr"] = course.rate * _share(done)
             losses.append(_step(network, optimiser, batch, course))
             step += 1
-            _follow(average, network, min(course.averaged, step / (step + 10)))
+            torch._foreach_lerp_(ours, theirs, 1 - min(course.averaged, step / (step + 10)))
         epoch = step // steps
         label, votes = accuracies(average, judged)
         print(
@@ -252,12 +253,9 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return -(target * logits.log_softmax(1)).sum(1)
 
 
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, stays: float) -> None:
-    """Move the averaged weights, and the norms' figures, towards the network's."""
-    ours = [one for one in average.state_dict().values() if one.is_floating_point()]
-    theirs = [one for one in network.state_dict().values() if one.is_floating_point()]
-    torch._foreach_lerp_(ours, theirs, 1 - stays)
+def _moving(network: nn.Module) -> list[Tensor]:
+    """What is averaged: weights, and the norms' figures."""
+    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
 
 
 # --- judging ------------------------------------------------------------------------------------------------------
