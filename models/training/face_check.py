@@ -12,9 +12,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import torch
 
-from models.training.face import PIXELS, SETTLED_BLOCKS, shipped
+from models.training.face import mixed
 from models.training.face_keras import build, count_macs, for_the_box, take_weights
 from models.training.face_learning import Lessons
+from models.training.face_plan import FIRST, PIXELS, shipped
 from models.training.face_variety import plain, standardised, varied
 from models.training.faces import tensors
 
@@ -55,16 +56,16 @@ def check_twin(faces: np.ndarray) -> None:
 
 def check_fixed(faces: np.ndarray) -> None:
     """What is fixed stays as it is while the rest learns, weights and norms alike."""
-    network = shipped()
-    network.fix(SETTLED_BLOCKS)
+    network, blocks = shipped(), FIRST.rounds[0].settlings[0].fixed_blocks
+    network.fix(blocks)
     before = {name: values.clone() for name, values in network.state_dict().items()}
     optimiser = torch.optim.SGD(network.parameters(), 0.1)
     network.train()(varied(torch.from_numpy(faces), PIXELS)[0]).square().mean().backward()
     optimiser.step()
     moved = {name for name, values in network.state_dict().items() if not torch.equal(values, before[name])}
-    fixed = ("stem.", *(f"blocks.{index}." for index in range(SETTLED_BLOCKS)))
+    fixed = ("stem.", *(f"blocks.{index}." for index in range(blocks)))
     assert moved and not any(name.startswith(fixed) for name in moved), sorted(moved)
-    assert {f"blocks.{SETTLED_BLOCKS}.expand.0.weight", f"blocks.{SETTLED_BLOCKS}.expand.1.running_mean"} <= moved
+    assert {f"blocks.{blocks}.expand.0.weight", f"blocks.{blocks}.expand.1.running_mean"} <= moved
 
 
 def check_mild(faces: np.ndarray) -> None:
@@ -74,15 +75,24 @@ def check_mild(faces: np.ndarray) -> None:
     (batch,) = lessons.mild_batches(COUNT, PIXELS)
     assert batch.inputs.shape == (COUNT, 1, PIXELS, PIXELS)
     assert batch.target.shape == (COUNT, 14)
-    halved = lessons.taught(torch.zeros(COUNT, 14)).target
+    halved = lessons.taught(torch.zeros(COUNT, 14), votes=0.5, label=0.5).target
     assert torch.equal(halved, lessons.target / 2)
+
+
+def check_mixed(_: np.ndarray) -> None:
+    """The mean of weights counts each with its share, and leaves whole numbers alone."""
+    before = {"weight": torch.tensor([1.0, 0.0]), "steps": torch.tensor(7)}
+    ways = [{"weight": torch.tensor(values), "steps": torch.tensor(9)} for values in ([3.0, 1.0], [5.0, 0.0])]
+    outcome = mixed(before, ways, share_of_before=0.5)
+    assert torch.allclose(outcome["weight"], torch.tensor([2.5, 0.25]))
+    assert int(outcome["steps"]) == 7
 
 
 def main() -> None:
     """All checks."""
     torch.manual_seed(1)
     faces = np.random.default_rng(1).integers(0, 255, (COUNT, 48, 48)).astype(np.uint8)
-    for check in (check_input, check_variety, check_mild, check_fixed, check_twin):
+    for check in (check_input, check_variety, check_mild, check_fixed, check_mixed, check_twin):
         check(faces)
         print(f"{check.__name__}: good")
 
