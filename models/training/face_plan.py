@@ -6,7 +6,7 @@ Figures of each are in `models/face_training.md`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -68,7 +68,7 @@ class Generation:
     views: int
     """Variations of each face that the teachers answer."""
     rounds: tuple[Round, ...]
-    teachers: Mapping[str, Teacher] = field(default_factory=dict)
+    teachers: Mapping[str, Teacher]
     """By name. In a generation after the first, the network before it teaches too."""
 
 
