@@ -80,10 +80,10 @@ class Workshop:
         seen = views_of(self.lessons, [*teachers.values()], PIXELS, generation.views, self.seconds / 4)
         del teachers
         network = shipped()
-        if generation is FIRST:
-            load_imagenet(network, imagenet("0"))
+        if generation.after:
+            network = loaded(network, self.taught_file(generation.after), self.device).requires_grad_(True)
         else:
-            network = loaded(network, self.taught_file(FIRST), self.device).requires_grad_(True)
+            load_imagenet(network, imagenet("0"))
         course = replace(generation.course, seconds=self.seconds * 3 / 4)
         file = self.taught_file(generation)
         average = learn(
@@ -102,8 +102,8 @@ class Workshop:
             name: loaded(teacher.network(), self.build / f"{name}.pt", self.device)
             for name, teacher in generation.teachers.items()
         }
-        if generation is SECOND:
-            found["before"] = loaded(shipped(), self.settled_file(FIRST), self.device)
+        if generation.after:
+            found["before"] = loaded(shipped(), self.settled_file(generation.after), self.device)
         return found
 
     def settle(self, generation: Generation) -> None:
@@ -117,7 +117,7 @@ class Workshop:
             settled = self.settled_file(generation, number)
             if not settled.exists():
                 before = loaded(shipped(), file, self.device)
-                asked = [before] if generation is FIRST else [*self.teachers(generation).values()]
+                asked = [*self.teachers(generation).values()] if each.told_by_teachers else [before]
                 print(f"{settled.stem}: asking about the {len(self.parts.train.images)} training faces", flush=True)
                 batches = self.lessons.images.split(128)
                 answers = torch.cat([answered(asked, plain(some, PIXELS)) for some in batches])

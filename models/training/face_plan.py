@@ -56,6 +56,8 @@ class Round:
     settlings: tuple[Settling, ...]
     share_of_before: float
     """Of the mean (Wortsman et al., "Model soups", ICML 2022)."""
+    told_by_teachers: bool = False
+    """Whose answers are learned along: the generation's teachers', or those of the weights it settles from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ class Generation:
     """Variations of each face that the teachers answer."""
     rounds: tuple[Round, ...]
     teachers: Mapping[str, Teacher]
-    """By name. In a generation after the first, the network before it teaches too."""
+    """By name."""
+    after: Generation | None = None
+    """Goes on from this one's network as it was before it settled, taught by it as it was after that."""
 
 
 def shipped(dropout: float = 0.1, dropped_paths: float = 0.05) -> Lite:
@@ -118,9 +122,10 @@ SECOND = Generation(
                 Settling(_SETTLING_ALL, 0, told_votes=0.75, told_label=0.75, seed=5),
             ),
             share_of_before=0.34,
+            told_by_teachers=True,
         ),
     ),
     teachers={"lite2-longer": Teacher(_lite2(160, 0.2), _LONGER, "2")},
+    after=FIRST,
 )
-"""Goes on from the first's network as it was before it settled, taught by it as it was after that."""
 GENERATIONS = (FIRST, SECOND)
