@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from device.domain.labels import Affect, affect_of
@@ -262,26 +261,6 @@ def test_draws_repeat_with_their_seed_and_vary_less_where_more_is_known():
     assert len(aims) == 5
 
 
-def test_five_thousand_candidates_are_weighed_within_a_millisecond():
-    rng = np.random.default_rng(5)
-    records = np.zeros(5000, SHELF.records.dtype)
-    records["artist"], records["recording"] = rng.integers(1, 400, 5000), rng.integers(1, 2**32, 5000)
-    records["timbre"], records["flags"] = rng.integers(-99, 99, (5000, 12)), 2
-    shelf = replace(SHELF, records=records)
-    heard = [
-        replace(outcome(HEARD, "soft/soft"), artist=int(record["artist"]), recording=int(record["recording"]))
-        for record in records[:500]
-    ]
-    preference, rows = learn_all(heard, SETTINGS), np.arange(5000)
-    weights(preference, "sad", shelf, rows, SETTINGS)
-    times = []
-    for _ in range(20):
-        start = time.perf_counter()
-        weights(preference, "sad", shelf, rows, SETTINGS)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.002, "twice what is wanted, for a busy machine"
-
-
 offsets = st.tuples(st.floats(-1.5, 1.5), st.floats(-1.5, 1.5))
 moods = st.sampled_from(["sad", "happy", "unknown"])
 histories = st.lists(
@@ -319,19 +298,13 @@ def test_weights_and_aims_stay_within_their_bounds(history, seed):
 
 
 @settings(max_examples=60, deadline=None)
-@given(histories, st.sampled_from(["A/one", "A/two", "B/one"]))
-def test_after_any_history_a_song_gains_less_by_its_own_skip_than_by_anothers_and_more_by_being_heard(history, uri):
+@example([outcome(LIKED, "B/one"), outcome(DISLIKED, "B/one")], "B/one")
+@given(histories, st.sampled_from(["A/one", "A/two", "B/one", "soft/soft"]))
+def test_after_any_history_a_skip_lowers_a_song_and_hearing_it_out_raises_it(history, uri):
     preference = taught(*history)
 
-    def after(kind, of) -> float:
-        at_days = preference.at_seconds / DAY_SECONDS
-        return weight(taught(outcome(kind, of, at_days=at_days), start=preference), uri)
+    def after(kind) -> float:
+        told = outcome(kind, uri, at_days=preference.at_seconds / DAY_SECONDS)
+        return weight(taught(replace(told, timbre=b""), start=preference), uri)
 
-    assert after(SKIPPED, uri) <= after(SKIPPED, "C/three") + 1e-6
-    assert after(HEARD, uri) >= after(HEARD, "C/three") - 1e-6
-
-
-@pytest.mark.xfail(strict=True, reason="the mood's average falls by more than a song of which much is known")
-def test_a_skip_lowers_a_song_of_which_much_is_known():
-    known = taught(outcome(LIKED, "B/one"), outcome(DISLIKED, "B/one"))
-    assert weight(taught(outcome(SKIPPED, "B/one"), start=known), "B/one") <= weight(known, "B/one")
+    assert after(SKIPPED) - 1e-6 <= weight(preference, uri) <= after(HEARD) + 1e-6

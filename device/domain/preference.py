@@ -227,9 +227,11 @@ def weights(
     """
     judged = _judgement(preference, mood, settings)
     column = shelf.records
-    mean = judged.artists.enjoyed_share(column["artist"][rows], judged.base, settings.artist_songs, rng, shared=True)
-    mean = judged.recordings.enjoyed_share(column["recording"][rows], mean, settings.recording_songs, rng)
-    log_odds = np.log(mean / (1 - mean)) - _log_odds(judged.base)
+    names = column["artist"][rows]
+    artists, recordings = judged.artists.slots(names), judged.recordings.slots(column["recording"][rows])
+    mean = judged.artists.enjoyed_share(artists, judged.base, settings.artist_songs, rng, names)
+    mean = judged.recordings.enjoyed_share(recordings, mean, settings.recording_songs, rng)
+    log_odds = _log_odds(mean) - _log_odds(judged.base_without(recordings))
     if judged.sound:
         heard = (column["flags"][rows] & HEARD) != 0
         gain = judged.sound.gain(column["timbre"][rows] / np.float32(TIMBRE_UNIT), rng)
@@ -253,10 +255,10 @@ def explain(
         fade = _fade(here.at_seconds, preference.at_seconds, half_life_seconds)
         deeds = [_deed(kind, round(count * fade)) for kind, count in zip(KINDS, here.counts, strict=True)]
         parts = [f"{', '.join(filter(None, deeds))} {_when(mood)}"] if any(deeds) else []
-    share = _judgement(preference, mood, settings).artists.enjoyed_share(
-        np.array([artist], np.uint32), _judgement(preference, mood, settings).base, settings.artist_songs
-    )
-    better = math.log(share[0] / (1 - share[0])) - _log_odds(_judgement(preference, mood, settings).base)
+    judged = _judgement(preference, mood, settings)
+    artists = judged.artists.slots(np.array([artist], np.uint32))
+    share = judged.artists.enjoyed_share(artists, judged.base, settings.artist_songs)
+    better = float(_log_odds(share)[0] - _log_odds(judged.base))
     if artist and abs(better) >= STANDS_OUT:
         parts.append(f"this artist is {'welcome' if better > 0 else 'often skipped'} {_when(mood)}")
     return "; ".join(parts)
@@ -378,28 +380,34 @@ class _Ledger:
     keys: NDArray[np.uint32]
     enjoyed: Numbers
     refused: Numbers
+    here: Numbers
+    """[keys, 2]: outcomes in this mood, all and those that were enjoyed, each counted once as in the mood's average."""
 
     def enjoyed_share(
         self,
-        keys: NDArray[np.uint32],
+        slots: Rows,
         prior: float | Numbers,
         prior_songs: float,
         rng: np.random.Generator | None = None,
-        shared: bool = False,
+        names: NDArray[np.uint32] | None = None,
     ) -> Numbers:
-        """Of a Beta posterior per key, the mean, or a draw; `shared`, when equal keys are to share theirs."""
-        slot = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        slot[self.keys[slot] != keys] = 0
-        alpha = prior_songs * prior + self.enjoyed[slot]
-        beta = prior_songs * (1 - prior) + self.refused[slot]
+        """Of a Beta posterior per slot, the mean, or a draw, which equal `names` share; [slots]."""
+        alpha = prior_songs * prior + self.enjoyed[slots]
+        beta = prior_songs * (1 - prior) + self.refused[slots]
         if rng is None:
             share = alpha / (alpha + beta)
-        elif shared:
-            _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        elif names is not None:
+            _, first, inverse = np.unique(names, return_index=True, return_inverse=True)
             share = rng.beta(alpha[first], beta[first])[inverse]
         else:
             share = rng.beta(alpha, beta)
         return np.asarray(np.clip(share, 1e-3, 1 - 1e-3), np.float64)
+
+    def slots(self, keys: NDArray[np.uint32]) -> Rows:
+        """Where each key stands; that of no name for one of which nothing is known."""
+        slot = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        slot[self.keys[slot] != keys] = 0
+        return slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,12 +443,29 @@ class _Slope:
 class _Judgement:
     """What was learned, ready for choosing in one mood."""
 
-    base: float
-    """Share of songs that is enjoyed in this mood."""
+    all_here: Numbers
+    """[2]: outcomes in this mood, all and those that were enjoyed, with the prior's."""
     artists: _Ledger
     recordings: _Ledger
     place: _Slope
     sound: _Slope | None
+
+    @property
+    def base(self) -> float:
+        """Share of songs that is enjoyed in this mood."""
+        return float(_bounded_share(self.all_here))
+
+    def base_without(self, recordings: Rows) -> Numbers:
+        """The same by all other songs, for each of n slots of recordings; [n].
+
+        Held against an average that its own skips lower as well, a song of which much is known would gain by one more.
+        """
+        return _bounded_share(self.all_here - self.recordings.here[recordings])
+
+
+def _bounded_share(counts: Numbers) -> Numbers:
+    """Of counts [..., 2], all and those that were enjoyed."""
+    return np.asarray(np.clip(counts[..., 1] / counts[..., 0], 0.02, 0.98))
 
 
 def _judgement(preference: Preference, mood: str, settings: PreferenceSettings) -> _Judgement:
@@ -456,16 +481,18 @@ def _judge(preference: Preference, mood: str, settings: PreferenceSettings) -> _
         return np.asarray(np.exp2(-np.minimum(days / settings.half_life_days, 1000.0)))
 
     tally = preference.moods.get(mood, Tally())
-    counts = np.array(tally.counts) * fade(np.array(tally.at_seconds))
-    heard, enjoyed = counts.sum(), sum(counts[KINDS.index(kind)] for kind in ENJOYED)
-    base = (enjoyed + settings.mood_songs * settings.usual_enjoyment) / (heard + settings.mood_songs)
+    prior = settings.mood_songs * np.array([1.0, settings.usual_enjoyment])
     return _Judgement(
-        min(0.98, max(0.02, base)),
+        np.array(tally.counts) * fade(np.array(tally.at_seconds)) @ ONCE + prior,
         _ledger(preference.artists, mood, fade, _artist_worth(settings), settings),
         _ledger(preference.recordings, mood, fade, _recording_worth(settings), settings),
         _place(preference.places.get(mood), fade, settings),
         _sound(preference.sounds, mood, fade, settings),
     )
+
+
+ONCE: Final = np.array([(1.0, kind in ENJOYED) for kind in KINDS])
+"""[5, 2]: what each kind of outcome counts in a mood's average, among all and among those that were enjoyed."""
 
 
 def _recording_worth(settings: PreferenceSettings) -> Numbers:
@@ -511,6 +538,7 @@ def _ledger(
         known,
         _summed(slot, enjoyed * share),
         _summed(slot, refused * share + refused_here * here + refused_everywhere),
+        np.stack([_summed(slot, songs) for songs in (counts @ ONCE * here[:, None]).T], axis=1),
     )
 
 
@@ -566,5 +594,5 @@ def _slope(
     return _Slope(centre, np.asarray(mean, np.float64), covariance)
 
 
-def _log_odds(share: float) -> float:
-    return math.log(share / (1 - share))
+def _log_odds(share: float | Numbers) -> Numbers:
+    return np.asarray(np.log(share / (1 - share)))

@@ -19,7 +19,8 @@ import numpy as np
 from device.adapters.catalogue_sqlite import Catalogue, Stamp
 from device.domain.hearing import Heard
 from device.domain.labels import Affect
-from device.domain.selection import Play, SelectionSettings, Wish, choose, with_keys
+from device.domain.preference import Outcome, OutcomeKind, PreferenceSettings, learn_all, weights
+from device.domain.selection import Favour, Play, SelectionSettings, Wish, choose, with_keys
 from device.domain.shelf import Shelf, shelve
 from device.domain.tracks import TIMBRE_SIZE, Origin, Track
 from device.library import scan
@@ -29,6 +30,9 @@ CHOICES = 300
 WARM_UP = 5
 SONG_SECONDS = 200.0
 HISTORY_SONGS = 200
+OUTCOMES = 500
+"""From which the house's taste was learned."""
+MOOD = "happy"
 
 Say = Callable[[str], None]
 
@@ -106,11 +110,26 @@ def bench_library(sizes: Sequence[int], files: int, say: Say = lambda _line: Non
     return Growth(tuple(measured), rescan)
 
 
-def _choose_once(shelf: Shelf, rng: random.Random, plays: Sequence[Play], now_seconds: float) -> Play:
+def _taste(shelf: Shelf, rng: random.Random) -> Favour:
+    """What a house that heard some of these songs out and skipped others makes of any."""
+
+    def outcome() -> Outcome:
+        record = shelf.records[row := rng.randrange(len(shelf))]
+        kind = rng.choice((OutcomeKind.HEARD_OUT, OutcomeKind.SKIPPED_EARLY))
+        keys = int(record["recording"]), int(record["artist"])
+        return Outcome(kind, MOOD, shelf.affect(row), *keys, record["timbre"].tobytes())
+
+    settings = PreferenceSettings()
+    preference = learn_all((outcome() for _ in range(OUTCOMES)), settings)
+    chance = np.random.default_rng(rng.randrange(2**32))
+    return lambda shelf, rows: weights(preference, MOOD, shelf, rows, settings, chance)
+
+
+def _choose_once(shelf: Shelf, rng: random.Random, plays: Sequence[Play], now_seconds: float, taste: Favour) -> Play:
     """One choice as the speaker makes it, for some mood, after some songs."""
     sounds = tuple(shelf.records["timbre"][rng.randrange(len(shelf))].tobytes() for _ in range(3))
     wish = Wish(Affect(rng.uniform(-0.9, 0.9), rng.uniform(-0.9, 0.9)), sounds_like=sounds)
-    pick = choose(shelf, wish, plays, now_seconds, rng.randrange(2**32), SelectionSettings())
+    pick = choose(shelf, wish, plays, now_seconds, rng.randrange(2**32), SelectionSettings(), taste)
     assert pick
     return with_keys(Play(pick.uri, "", "", now_seconds), shelf)
 
@@ -199,9 +218,10 @@ def _choices(shelf: Shelf, rng: random.Random) -> list[float]:
     """Milliseconds of each choice, sorted."""
     plays: list[Play] = []
     taken = []
+    taste = _taste(shelf, rng)
     for number in range(WARM_UP + CHOICES):
         began = time.perf_counter()
-        plays.append(_choose_once(shelf, rng, plays[-HISTORY_SONGS:], number * SONG_SECONDS))
+        plays.append(_choose_once(shelf, rng, plays[-HISTORY_SONGS:], number * SONG_SECONDS, taste))
         taken.append(1000 * (time.perf_counter() - began))
     return sorted(taken[WARM_UP:])
 
