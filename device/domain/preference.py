@@ -221,7 +221,7 @@ def weights(
     settings: PreferenceSettings,
     rng: np.random.Generator | None = None,
 ) -> NDArray[np.float32]:
-    """How much likelier than the average of this mood each row is enjoyed, as a ratio of odds within bounds; [rows].
+    """How much likelier each row is enjoyed than this mood's other songs, as a ratio of odds within bounds; [rows].
 
     1 where nothing is known. With `rng`, drawn from the posteriors instead of their means (Thompson 1933).
     """
