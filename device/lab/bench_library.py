@@ -111,7 +111,10 @@ def bench_library(sizes: Sequence[int], files: int, say: Say = lambda _line: Non
 
 
 def _taste(shelf: Shelf, rng: random.Random) -> Favour:
-    """What a house that heard some of these songs out and skipped others makes of any; worked out by the first choice."""
+    """What a house that heard some of these songs out and skipped others makes of any.
+
+    It is worked out by the first choice, which is not timed.
+    """
 
     def outcome() -> Outcome:
         record = shelf.records[row := rng.randrange(len(shelf))]
