@@ -50,10 +50,10 @@ HAPPY = Manner(
         "We won! We really won!",
         "What a beautiful day it is!",
     ),
-    voice="en-us+linda",
-    words_per_minute=160,
+    voice="en-us+f2",
+    words_per_minute=195,
     pitch=95,
-    range_percent=100,
+    range_percent=300,
     level_dbfs=-22.0,
     raised=1.1,
 )

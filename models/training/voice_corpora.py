@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import lzma
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +18,17 @@ SPLIT_TEXT = (
     "test: TESS words with sha1 mod 10 = 0, RAVDESS actors 21–24, nEMO speakers MP0 and WR0; "
     "validation: TESS words with sha1 mod 10 = 1, RAVDESS actors 19–20, nEMO speaker TP0"
 )
-SPEC = LogMelSpec(hop_samples=320)
-"""A frame each 20 ms: half the work of 10 ms."""
-PACKED_STEP_DB = 0.5
-"""Of packed levels, from the floor up; the int8 file's own steps are no finer."""
+_BANDS = 80
+SPEC = LogMelSpec(
+    fft_samples=400,
+    frame_samples=400,
+    bands=_BANDS,
+    low_hz=0.0,
+    high_hz=8000.0,
+    mean=(-65.0,) * _BANDS,
+    std=(40.0,) * _BANDS,
+)
+"""What Whisper reads; speech at our level lies 25 dB below its own, which has (dB + 40) / 40."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +67,3 @@ class Corpora:
     def rows(self, wanted: Callable[[Clip], bool]) -> np.ndarray:
         """The rows whose clip is wanted, int64 [n]."""
         return np.flatnonzero([wanted(clip) for clip in self.clips])
-
-
-def pack(corpora: Corpora, path: Path) -> None:
-    """Write all that training needs, without the recordings, into a file of some 50 MB."""
-    clips = json.dumps([asdict(clip) | {"path": clip.path.name} for clip in corpora.clips])
-    levels = np.concatenate([corpora.levels, corpora.noises]).astype(np.float32)
-    steps = np.clip(np.round((levels - SPEC.floor_db) / PACKED_STEP_DB), 0, 255).astype(np.uint8)
-    packed = lzma.compress(steps.tobytes(), preset=2)
-    np.savez(path, clips=clips, shape=steps.shape, levels=np.frombuffer(packed, np.uint8))
-
-
-def unpack(path: Path) -> Corpora:
-    """What `pack` wrote; the levels are right to a quarter of a dB."""
-    kept = np.load(path)
-    clips = tuple(Clip(**fields | {"path": Path(fields["path"])}) for fields in json.loads(str(kept["clips"])))
-    steps = np.frombuffer(lzma.decompress(kept["levels"].tobytes()), np.uint8).reshape(kept["shape"])
-    levels = steps.astype(np.float16) * np.float16(PACKED_STEP_DB) + np.float16(SPEC.floor_db)
-    return Corpora(clips, levels[: len(clips)], levels[len(clips) :])

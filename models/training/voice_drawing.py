@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from device.domain.labels import LABELS
-from device.sensing.logmel_spec import LogMelSpec
-from models.training.voice_corpora import CORPORA, SPEC, Corpora
+from models.training.voice_corpora import CORPORA, Corpora
 
 if TYPE_CHECKING:
     from models.training.voice_recipe import Recipe
@@ -21,14 +20,16 @@ class Drawn:
 
     rows: np.ndarray
     """Clips, int64 [steps, n]."""
+    variants: np.ndarray
+    """Which variant of all, int64 [steps]."""
     noises: np.ndarray
     """A noise for each, int64 [steps, n]."""
     others: np.ndarray
     """Another of the batch for each, int64 [steps, n]."""
     styles: np.ndarray
-    """How much of the other's colour it is given, float32 [steps, n]."""
+    """How much of the other's manner it is given, float32 [steps, n]."""
     shares: np.ndarray
-    """How much of a clip stays when it is mixed, float32 [steps, 1]."""
+    """How much of a clip stays when it is mixed, float32 [steps]."""
     rates: np.ndarray
     """Of learning, float32 [steps]."""
 
@@ -37,11 +38,12 @@ def draw(corpora: Corpora, rows: np.ndarray, recipe: Recipe, seed: int) -> Drawn
     """All that chance decides for whole clips and batches."""
     rng = np.random.default_rng(seed)
     size = (recipe.steps, recipe.batch)
-    shares = np.where(rng.random((recipe.steps, 1)) < recipe.mixed_share, rng.beta(0.3, 0.3, (recipe.steps, 1)), 1)
+    shares = np.where(rng.random(recipe.steps) < recipe.mixed_share, rng.beta(0.3, 0.3, recipe.steps), 1)
     styled = rng.random((recipe.steps, 1)) < recipe.style_share
     styles = np.where(styled, rng.beta(recipe.style_beta, recipe.style_beta, size), 0)
     return Drawn(
         rng.choice(rows, size, p=even_chances(corpora, rows, recipe.crowd)),
+        rng.integers(recipe.variants, size=recipe.steps),
         rng.integers(len(corpora.noises), size=size),
         rng.permuted(np.tile(np.arange(recipe.batch), (recipe.steps, 1)), axis=1),
         styles.astype(np.float32),
@@ -60,13 +62,6 @@ def rates(recipe: Recipe) -> np.ndarray:
     done = (np.arange(recipe.steps) + 1) / recipe.steps
     cosine = 0.5 * (1 + np.cos(np.pi * (done - recipe.warm_up) / (1 - recipe.warm_up)))
     return (recipe.peak_rate * np.where(done < recipe.warm_up, done / recipe.warm_up, cosine)).astype(np.float32)
-
-
-def standardised_spec(levels: np.ndarray, rows: np.ndarray) -> LogMelSpec:
-    """The spec with the mean and deviation of each band over (some 2,000 of) these rows of `levels`."""
-    some = levels[rows[:: max(1, len(rows) // 2000)]].astype(np.float32)
-    mean, std = some.mean(axis=(0, 1)).round(3), some.std(axis=(0, 1)).round(3)
-    return replace(SPEC, mean=tuple(map(float, mean)), std=tuple(map(float, std)))
 
 
 def even_chances(corpora: Corpora, rows: np.ndarray, crowd: float = 0.0) -> np.ndarray:

@@ -15,10 +15,12 @@ from device.sensing.logmel import standardise
 from models.training.int8 import int8_file
 from models.training.measuring import int8_logits
 from models.training.voice_baseline import keep_functionals, right_answers
-from models.training.voice_corpora import Corpora
+from models.training.voice_corpora import SPEC, Corpora
+from models.training.voice_encoder import pretrained
 from models.training.voice_folds import Fold, folds, steps_of
+from models.training.voice_hearing import Heard, listen
 from models.training.voice_keras import twin
-from models.training.voice_recipe import Recipe, Trained, answers, best_device, stock, train
+from models.training.voice_recipe import Recipe, answers, train
 from models.training.voice_recordings import read_corpora
 from models.training.voice_shelf import keep, kept, name_of
 
@@ -44,8 +46,8 @@ class Result:
 def run(data: Path, recipe: Recipe, only: str, build: Path, seed: int) -> None:
     """Measure what is missing of every protocol with `only` in its name, as many folds at once as there are cores.
 
-    Networks that `voice_lab` has left in `build` are not trained again. The table is written anew after each fold, from
-    all of this recipe that were ever measured in `build`.
+    Heads that are in `build` are not trained again. The table is written anew after each fold, from all of this recipe
+    that were ever measured in `build`.
     """
     corpora = read_corpora(data, build)
     planned: dict[str, list[Fold]] = {}
@@ -54,6 +56,7 @@ def run(data: Path, recipe: Recipe, only: str, build: Path, seed: int) -> None:
     results = build / "results"
     results.mkdir(parents=True, exist_ok=True)
     keep_functionals(corpora, build)
+    listen(corpora, build)
     with _workers() as workers:
         running = {}
         for fold in (fold for protocol, some in planned.items() if only in protocol for fold in some):
@@ -81,38 +84,36 @@ def _measure_alone(data: Path, fold: Fold, recipe: Recipe, path: Path, build: Pa
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     torch.set_num_threads(1)
-    corpora = read_corpora(data, build)
-    return measure(_trained(corpora, fold, recipe, build, seed), corpora, fold, recipe.steps, path, build, seed)
+    return measure(listen(read_corpora(data, build), build), fold, recipe, path, build, seed)
 
 
-def _trained(corpora: Corpora, fold: Fold, recipe: Recipe, build: Path, seed: int) -> Trained:
-    """The fold's network from `build`, or trained now."""
-    name, folder = name_of(fold.stem, recipe), build / "folds"
-    found = kept(folder).get(name)
-    if found is None:
-        found = train(stock(corpora, best_device()), fold.train, recipe, seed)
-        keep(name, found, folder, name)
-    return found
-
-
-def measure(trained: Trained, corpora: Corpora, fold: Fold, steps: int, path: Path, build: Path, seed: int) -> Result:
-    """Convert a fold's network, beside `path`, and count what it and the baseline read right."""
+def measure(heard: Heard, fold: Fold, recipe: Recipe, path: Path, build: Path, seed: int) -> Result:
+    """Train and convert a fold's network, beside `path`, and count what it and the baseline read right."""
+    shelf = build / "heads" / f"{name_of(fold.stem, recipe)}.npz"
+    trained = kept(shelf)
+    if trained is None:
+        trained = train(heard, fold.train, recipe, seed)
+        keep(trained, shelf)
+    corpora = heard.corpora
     some = np.random.default_rng(seed).choice(fold.train, EXAMPLES, replace=False)
-    examples = standardise(corpora.levels[some].astype(np.float32), trained.spec)
     file = path.with_suffix(".tflite")
-    file.write_bytes(int8_file(twin(trained.weights, trained.shape), examples))
-    tested = standardise(corpora.levels[fold.test].astype(np.float32), trained.spec)
+    file.write_bytes(int8_file(twin(pretrained(), trained), inputs_of(corpora, some)))
     truth = corpora.label[fold.test]
     return Result(
         fold.protocol,
         fold.name,
         len(fold.train),
         len(fold.test),
-        steps,
-        int((answers(trained, stock(corpora, "cpu"), fold.test).argmax(axis=1) == truth).sum()),
-        int((int8_logits(file, tested).argmax(axis=1) == truth).sum()),
+        recipe.steps,
+        int((answers(trained, heard, fold.test).argmax(axis=1) == truth).sum()),
+        int((int8_logits(file, inputs_of(corpora, fold.test)).argmax(axis=1) == truth).sum()),
         right_answers(corpora, fold, build),
     )
+
+
+def inputs_of(corpora: Corpora, rows: np.ndarray) -> np.ndarray:
+    """The clips as they are, as the network reads them: float32 [n, frames, bands]."""
+    return standardise(corpora.levels[rows].astype(np.float32), SPEC)
 
 
 def table(results: list[Result], planned: dict[str, int]) -> str:
@@ -122,7 +123,7 @@ def table(results: list[Result], planned: dict[str, int]) -> str:
         "",
         "Each fold is trained anew, with nothing chosen on it, converted to int8 and measured beside the classic",
         "baseline (eGeMAPS and a support vector machine) on the same clips. Accuracy over the clips of the folds run.",
-        "The folds are trained without teachers; the file that ships has three.",
+        "The encoder, whose weights are of others, is the same for all; the head learns from a fold's training clips.",
         "",
         "| protocol | folds run | clips tested | steps | ours, int8 | ours, float | baseline |",
         "|---|---|---|---|---|---|---|",

@@ -1,7 +1,6 @@
 """Speech varied as throats, rooms and microphones do, on log-mels, a whole batch at a time and where the batch lies.
 
-Every function takes levels in dB, float32 [n, frames, bands], and the generator that chance comes from. All rows are
-always computed, also those that stay as they are: so a step is the same work each time and never waits for an answer.
+Every function but `mix_styles` takes levels in dB, float32 [n, frames, bands], and the generator chance comes from.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from torch import Generator, Tensor
 BEYOND_LIMIT_DB = 50.0
 KNOTS = 6
 """Of the smooth curve that a microphone draws over the bands."""
-FRAME_SECONDS = 0.02
+FRAME_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +24,19 @@ class Variety:
 
     stretch: float = 0.12
     """Vocal tract and tempo, as the deviation of the logarithm's ends."""
-    shift_frames: float = 12.0
+    shift_frames: float = 24.0
     room_share: float = 0.2
     colour_share: float = 0.5
     colour_db: float = 3.0
     noise_share: float = 0.3
     noise_ratio_db: tuple[float, float] = (0.0, 30.0)
     level_db: float = 1.5
-    blank_bands: int = 9
+    blank_bands: int = 11
     """Blanked spans are shorter than this."""
-    blank_frames: int = 16
+    blank_frames: int = 32
+
+
+VARIETY = Variety()
 
 
 def vary(levels: Tensor, noise: Tensor, floor_db: float, variety: Variety, chance: Generator) -> Tensor:
@@ -118,12 +120,12 @@ def _decibels(power: Tensor) -> Tensor:
     return power.log() * (10 / math.log(10))
 
 
-def mask(values: Tensor, variety: Variety, chance: Generator) -> Tensor:
-    """Blank two spans of bands and two of frames (Park et al., SpecAugment, 2019)."""
-    count, frames, bands = values.shape
-    blank = _spans(count, bands, variety.blank_bands, values, chance).unsqueeze(1)
-    blank = blank | _spans(count, frames, variety.blank_frames, values, chance).unsqueeze(2)
-    return values.masked_fill(blank, 0)
+def mask(levels: Tensor, variety: Variety, chance: Generator) -> Tensor:
+    """Give two spans of bands and two of frames the mean level (Park et al., SpecAugment, 2019)."""
+    count, frames, bands = levels.shape
+    blank = _spans(count, bands, variety.blank_bands, levels, chance).unsqueeze(1)
+    blank = blank | _spans(count, frames, variety.blank_frames, levels, chance).unsqueeze(2)
+    return torch.where(blank, levels.mean(dim=(1, 2), keepdim=True), levels)
 
 
 def _spans(count: int, length: int, longest: int, like: Tensor, chance: Generator) -> Tensor:
@@ -135,10 +137,9 @@ def _spans(count: int, length: int, longest: int, like: Tensor, chance: Generato
 
 
 def mix_styles(values: Tensor, other: Tensor, share: Tensor) -> Tensor:
-    """Each row with the mean and deviation of its bands moved towards the `other` row's, which keeps a `share` [n].
+    """Each row with the mean and deviation of its values moved by a `share` [n] towards the `other` row's.
 
-    Zhou et al., MixStyle, ICLR 2021; along frequency as Kim et al., Domain Generalization with Relaxed Instance
-    Frequency-wise Normalization, Interspeech 2022, have it.
+    Zhou et al., MixStyle, ICLR 2021.
     """
     deviation, mean = torch.std_mean(values, dim=1, keepdim=True)
     other_deviation, other_mean = deviation[other], mean[other]
