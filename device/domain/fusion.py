@@ -25,7 +25,7 @@ class FusionSettings:
     """An older reading says nothing."""
     smallest_weight: float = field(default=0.01, metadata={"range": (0.0, 1.0)})
     """A reading with less weight is ignored."""
-    voice_trust: float = field(default=0.7, metadata={"range": (0.05, 1.0)})
+    voice_trust: float = field(default=0.5, metadata={"range": (0.05, 1.0)})
     """What a voice counts beside a face of the same weight; one alone always has its own say."""
 
 
