@@ -40,6 +40,7 @@ from models.training.voice_corpora import (
     Corpora,
 )
 from models.training.voice_encoder import pretrained
+from models.training.voice_folds import trials
 from models.training.voice_hearing import Heard, listen
 from models.training.voice_keras import twin
 from models.training.voice_protocols import inputs_of
@@ -65,9 +66,7 @@ def ship(heard: Heard, recipe: Recipe, model: Path) -> dict[str, Any]:
     some = np.random.default_rng(SEED).choice(rows[TRAIN], EXAMPLES, replace=False)
     model.write_bytes(int8_file(twin(encoder, trained), inputs_of(corpora, some)))
     logits = {part: int8_logits(model, inputs_of(corpora, rows[part])) for part in (VALIDATION, TEST)}
-    temperature = fit_temperature(
-        logits[VALIDATION], corpora.label[rows[VALIDATION]], even_weights(corpora.corpus[rows[VALIDATION]])
-    )
+    temperature = temperature_for_strangers(heard, recipe)
     plain = answers(trained, heard, rows[TEST])
     measured: dict[str, Any] = {
         "validation": accuracies(logits[VALIDATION], corpora, rows[VALIDATION]),
@@ -88,16 +87,40 @@ def best(heard: Heard, recipe: Recipe, rows: dict[str, np.ndarray]) -> tuple[int
     scored = []
     for seed in range(SEED, SEED + BEGINNINGS):
         path = BUILD / "heads" / f"{name_of(f'seed_{seed}', recipe)}.npz"
-        trained = kept(path)
-        if trained is None:
-            trained = train(heard, rows[TRAIN], recipe, seed)
-            keep(trained, path)
+        trained = kept_or_trained(heard, rows[TRAIN], recipe, seed, path)
         logits = answers(trained, heard, validation)
         print(f"beginning {seed}: validation {accuracies(logits, corpora, validation)}", flush=True)
         right = logits.argmax(axis=1) == corpora.label[validation]
         scored.append((float((weight * right).sum()), seed, trained))
     _, seed, trained = max(scored, key=lambda entry: entry[0])
     return seed, trained
+
+
+def temperature_for_strangers(heard: Heard, recipe: Recipe) -> float:
+    """How unsure to be of a strange voice: what fits the answers of the trials' heads to voices they have not heard.
+
+    They are asked about every variant, and the corpora count the same; none of it is of the test part.
+    """
+    corpora = heard.corpora
+    parts = []
+    for fold in trials(corpora):
+        if fold.protocol == "strangers":
+            path = BUILD / "heads" / f"{name_of(fold.stem, recipe)}.npz"
+            trained = kept_or_trained(heard, fold.train, recipe, SEED, path)
+            weight = 1 / np.bincount(corpora.corpus[fold.test])[corpora.corpus[fold.test]]
+            for variant in range(len(heard.variants)):
+                parts.append((answers(trained, heard, fold.test, variant), corpora.label[fold.test], weight))
+    logits, label, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return fit_temperature(logits, label, weights)
+
+
+def kept_or_trained(heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int, path: Path) -> Trained:
+    """The head under this path, which is trained now if there is none."""
+    trained = kept(path)
+    if trained is None:
+        trained = train(heard, rows, recipe, seed)
+        keep(trained, path)
+    return trained
 
 
 def even_weights(corpus: np.ndarray) -> np.ndarray:

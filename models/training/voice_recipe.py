@@ -118,11 +118,11 @@ def _batch(
 
 
 @torch.no_grad()
-def answers(trained: Trained, heard: Heard, rows: np.ndarray) -> np.ndarray:
-    """Logits, float32 [n, 7], for clips as they are."""
+def answers(trained: Trained, heard: Heard, rows: np.ndarray, variant: int = 0) -> np.ndarray:
+    """Logits, float32 [n, 7], for clips as they are, or another variant of them."""
     head = head_of({name: torch.from_numpy(weight) for name, weight in trained.weights.items()})
     parts = [
-        head(torch.from_numpy((heard.take(0, some) - trained.mean) / trained.std))
+        head(torch.from_numpy((heard.take(variant, some) - trained.mean) / trained.std))
         for some in np.array_split(rows, -(-len(rows) // AT_ONCE))
     ]
     return torch.cat(parts).numpy()
