@@ -44,9 +44,10 @@ from models.training.voice_folds import trials
 from models.training.voice_hearing import Heard, listen
 from models.training.voice_keras import twin
 from models.training.voice_protocols import inputs_of
-from models.training.voice_recipe import Recipe, Trained, answers, train
+from models.training.voice_recipe import Recipe, Trained, answers
 from models.training.voice_recordings import read_corpora
-from models.training.voice_shelf import keep, kept, name_of
+from models.training.voice_shelf import kept_or_trained
+from models.training.voice_trials import accuracies
 
 SEED = 7
 BEGINNINGS = 4
@@ -86,8 +87,7 @@ def best(heard: Heard, recipe: Recipe, rows: dict[str, np.ndarray]) -> tuple[int
     weight = even_weights(corpora.corpus[validation])
     scored = []
     for seed in range(SEED, SEED + BEGINNINGS):
-        path = BUILD / "heads" / f"{name_of(f'seed_{seed}', recipe)}.npz"
-        trained = kept_or_trained(heard, rows[TRAIN], recipe, seed, path)
+        trained = kept_or_trained(f"seed_{seed}", heard, rows[TRAIN], recipe, seed, BUILD)
         logits = answers(trained, heard, validation)
         print(f"beginning {seed}: validation {accuracies(logits, corpora, validation)}", flush=True)
         right = logits.argmax(axis=1) == corpora.label[validation]
@@ -105,22 +105,12 @@ def temperature_for_strangers(heard: Heard, recipe: Recipe) -> float:
     parts = []
     for fold in trials(corpora):
         if fold.protocol == "strangers":
-            path = BUILD / "heads" / f"{name_of(fold.stem, recipe)}.npz"
-            trained = kept_or_trained(heard, fold.train, recipe, SEED, path)
+            trained = kept_or_trained(fold.stem, heard, fold.train, recipe, SEED, BUILD)
             weight = 1 / np.bincount(corpora.corpus[fold.test])[corpora.corpus[fold.test]]
             for variant in range(len(heard.variants)):
                 parts.append((answers(trained, heard, fold.test, variant), corpora.label[fold.test], weight))
     logits, label, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
     return fit_temperature(logits, label, weights)
-
-
-def kept_or_trained(heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int, path: Path) -> Trained:
-    """The head under this path, which is trained now if there is none."""
-    trained = kept(path)
-    if trained is None:
-        trained = train(heard, rows, recipe, seed)
-        keep(trained, path)
-    return trained
 
 
 def even_weights(corpus: np.ndarray) -> np.ndarray:
@@ -130,12 +120,6 @@ def even_weights(corpus: np.ndarray) -> np.ndarray:
     """
     sizes = np.bincount(corpus, minlength=len(CORPORA))
     return np.where(corpus == CORPORA.index("tess"), 0.0, 1 / sizes[corpus])
-
-
-def accuracies(logits: np.ndarray, corpora: Corpora, rows: np.ndarray) -> dict[str, float]:
-    """Accuracy of each corpus."""
-    right, corpus = logits.argmax(axis=1) == corpora.label[rows], corpora.corpus[rows]
-    return {name: round(float(right[corpus == i].mean()), 4) for i, name in enumerate(CORPORA) if (corpus == i).any()}
 
 
 def facts(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,8 +37,3 @@ def head_of(weights: dict[str, Tensor]) -> VoiceHead:
     head = VoiceHead(weights["lstm.weight_hh_l0"].shape[1])
     head.load_state_dict(weights)
     return head.eval()
-
-
-def trainable(network: nn.Module) -> list[torch.nn.Parameter]:
-    """What learning may change."""
-    return [weight for weight in network.parameters() if weight.requires_grad]

@@ -20,9 +20,9 @@ from models.training.voice_encoder import pretrained
 from models.training.voice_folds import Fold, folds, steps_of
 from models.training.voice_hearing import Heard, listen
 from models.training.voice_keras import twin
-from models.training.voice_recipe import Recipe, answers, train
+from models.training.voice_recipe import Recipe, answers
 from models.training.voice_recordings import read_corpora
-from models.training.voice_shelf import keep, kept, name_of
+from models.training.voice_shelf import kept_or_trained, name_of
 
 TABLE = Path("models/voice_protocols.md")
 EXAMPLES = 200
@@ -89,11 +89,7 @@ def _measure_alone(data: Path, fold: Fold, recipe: Recipe, path: Path, build: Pa
 
 def measure(heard: Heard, fold: Fold, recipe: Recipe, path: Path, build: Path, seed: int) -> Result:
     """Train and convert a fold's network, beside `path`, and count what it and the baseline read right."""
-    shelf = build / "heads" / f"{name_of(fold.stem, recipe)}.npz"
-    trained = kept(shelf)
-    if trained is None:
-        trained = train(heard, fold.train, recipe, seed)
-        keep(trained, shelf)
+    trained = kept_or_trained(fold.stem, heard, fold.train, recipe, seed, build)
     corpora = heard.corpora
     some = np.random.default_rng(seed).choice(fold.train, EXAMPLES, replace=False)
     file = path.with_suffix(".tflite")

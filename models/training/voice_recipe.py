@@ -13,7 +13,7 @@ from torch.nn import functional
 from device.domain.labels import LABELS
 from models.training.voice_drawing import Drawn, draw, smoothed
 from models.training.voice_hearing import AT_ONCE, VARIANTS, Heard, best_type
-from models.training.voice_network import VoiceHead, head_of, trainable
+from models.training.voice_network import VoiceHead, head_of
 from models.training.voice_variations import mix_styles
 
 TOLD_EACH = 500
@@ -72,7 +72,7 @@ def train(heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int) -> Trained:
     some = heard.take(0, rows[:: max(1, len(rows) // STANDARD_CLIPS)])
     mean, std = some.mean(axis=(0, 1)), some.std(axis=(0, 1))
     head = VoiceHead(recipe.units, recipe.dropouts).train()
-    learned = trainable(head)
+    learned = [weight for weight in head.parameters() if weight.requires_grad]
     average = [weight.detach().clone() for weight in learned]
     optimiser = torch.optim.AdamW(learned, weight_decay=recipe.weight_decay)
     drawn = draw(heard.corpora, rows, recipe, seed)

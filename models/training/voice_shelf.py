@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.training.voice_recipe import Recipe, Trained
+from models.training.voice_hearing import Heard
+from models.training.voice_recipe import Recipe, Trained, train
 
 
 def name_of(stem: str, recipe: Recipe) -> str:
@@ -14,17 +15,24 @@ def name_of(stem: str, recipe: Recipe) -> str:
     return f"{stem}--{recipe.steps}--{recipe.mark}"
 
 
-def kept(path: Path) -> Trained | None:
-    """What was kept under this path, if anything."""
-    if not path.exists():
-        return None
+def kept_or_trained(stem: str, heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int, build: Path) -> Trained:
+    """The head of this name in `build`, which is trained now if there is none."""
+    path = build / "heads" / f"{name_of(stem, recipe)}.npz"
+    if path.exists():
+        return _read(path)
+    trained = train(heard, rows, recipe, seed)
+    _write(trained, path)
+    return trained
+
+
+def _read(path: Path) -> Trained:
     with np.load(path) as file:
         weights = {name.removeprefix("head."): file[name] for name in file.files if name.startswith("head.")}
         return Trained(weights, file["mean"], file["std"])
 
 
-def keep(trained: Trained, path: Path) -> None:
-    """Write a head; a file that is there is whole."""
+def _write(trained: Trained, path: Path) -> None:
+    """A file that is there is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = {f"head.{name}": weight for name, weight in trained.weights.items()}
     unfinished = path.with_suffix(".part")

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.training.voice_corpora import CORPORA
+from models.training.voice_corpora import CORPORA, Corpora
 from models.training.voice_folds import steps_of, trials
 from models.training.voice_hearing import Heard
 from models.training.voice_recipe import Recipe, answers, train
@@ -31,16 +31,11 @@ def run(heard: Heard, names: Sequence[str], steps: int, only: str, seed: int) ->
             if only in fold.name:
                 recipe = replace(RECIPES[name], steps=steps_of(fold, heard.corpora, steps))
                 logits = answers(train(heard, fold.train, recipe, seed), heard, fold.test)
-                print(
-                    json.dumps({"recipe": name, "trial": fold.name, **measured(logits, heard, fold.test)}), flush=True
-                )
+                line = {"recipe": name, "trial": fold.name, **accuracies(logits, heard.corpora, fold.test)}
+                print(json.dumps(line), flush=True)
 
 
-def measured(logits: np.ndarray, heard: Heard, rows: np.ndarray) -> dict[str, float]:
-    """Accuracy in percent of each corpus among the rows."""
-    right, corpus = logits.argmax(axis=1) == heard.corpora.label[rows], heard.corpora.corpus[rows]
-    return {
-        name: round(100 * float(right[corpus == number].mean()), 1)
-        for number, name in enumerate(CORPORA)
-        if (corpus == number).any()
-    }
+def accuracies(logits: np.ndarray, corpora: Corpora, rows: np.ndarray) -> dict[str, float]:
+    """Accuracy of each corpus."""
+    right, corpus = logits.argmax(axis=1) == corpora.label[rows], corpora.corpus[rows]
+    return {name: round(float(right[corpus == i].mean()), 4) for i, name in enumerate(CORPORA) if (corpus == i).any()}
