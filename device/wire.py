@@ -37,6 +37,8 @@ DEFAULT_OVERRIDE_MINUTES = 60
 LONGEST_OVERRIDE_MINUTES = 1440
 LONGEST_PAYLOAD_BYTES = 4096
 """No command is longer; more is refused before it is parsed."""
+MOST_BRACKETS = 100
+"""No command opens more. So the parser stays far from the limit of recursion, at which finalizers fail that run then."""
 
 Json = dict[str, Any]
 """A JSON object, as `json.dumps` takes it."""
@@ -95,14 +97,15 @@ def parse_json(text: str | bytes) -> object:
         raise ValueError(f"{len(text)} long; at most {LONGEST_PAYLOAD_BYTES} are taken")
     if not text.strip():
         return None
+    opened = sum(text.count(bracket) for bracket in (("[", "{") if isinstance(text, str) else (b"[", b"{")))
+    if opened > MOST_BRACKETS:
+        raise ValueError(f"not JSON for a command: {opened} brackets are opened; at most {MOST_BRACKETS} are taken")
     try:
         return json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
     except UnicodeDecodeError:
         raise ValueError("not JSON: not UTF-8 text") from None
-    except RecursionError:
-        raise ValueError("not JSON for a command: nested too deeply") from None
 
 
 def parse_command(name: str, payload: object) -> Command:

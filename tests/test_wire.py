@@ -227,7 +227,8 @@ def test_a_bad_command_is_refused_with_what_is_known(name, payload, says):
         ("{", "not JSON"),
         (b"\xff\xfe\xfd{}", "not UTF-8"),
         ('{"minutes": NaN}', "NaN is no number"),
-        ("[" * LONGEST_PAYLOAD_BYTES, "nested too deeply"),
+        ("[" * LONGEST_PAYLOAD_BYTES, "at most 100 are taken"),
+        (b'{"mood":' * 101, "101 brackets are opened"),
         ("x" * (LONGEST_PAYLOAD_BYTES + 1), "at most 4096"),
     ],
 )
