@@ -38,7 +38,7 @@ LONGEST_OVERRIDE_MINUTES = 1440
 LONGEST_PAYLOAD_BYTES = 4096
 """No command is longer; more is refused before it is parsed."""
 MOST_BRACKETS = 100
-"""No command opens more. So the parser stays far from the limit of recursion, at which finalizers fail that run then."""
+"""No command opens more, which keeps the parser far from the recursion limit (finalizers that run there fail)."""
 
 Json = dict[str, Any]
 """A JSON object, as `json.dumps` takes it."""
