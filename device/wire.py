@@ -91,13 +91,13 @@ def json_text(value: Json) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def parse_json(text: str | bytes) -> object:
+def parse_json(text: bytes) -> object:
     """What the JSON in `text` says, None for empty text; ValueError with one line when it says nothing clear."""
     if len(text) > LONGEST_PAYLOAD_BYTES:
-        raise ValueError(f"{len(text)} long; at most {LONGEST_PAYLOAD_BYTES} are taken")
+        raise ValueError(f"{len(text)} bytes long; at most {LONGEST_PAYLOAD_BYTES} are taken")
     if not text.strip():
         return None
-    opened = sum(text.count(bracket) for bracket in (("[", "{") if isinstance(text, str) else (b"[", b"{")))
+    opened = text.count(b"[") + text.count(b"{")
     if opened > MOST_BRACKETS:
         raise ValueError(f"not JSON for a command: {opened} brackets are opened; at most {MOST_BRACKETS} are taken")
     try:

@@ -224,12 +224,12 @@ def test_a_bad_command_is_refused_with_what_is_known(name, payload, says):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "not JSON"),
+        (b"{", "not JSON"),
         (b"\xff\xfe\xfd{}", "not UTF-8"),
-        ('{"minutes": NaN}', "NaN is no number"),
-        ("[" * LONGEST_PAYLOAD_BYTES, "at most 100 are taken"),
+        (b'{"minutes": NaN}', "NaN is no number"),
+        (b"[" * LONGEST_PAYLOAD_BYTES, "at most 100 are taken"),
         (b'{"mood":' * 101, "101 brackets are opened"),
-        ("x" * (LONGEST_PAYLOAD_BYTES + 1), "at most 4096"),
+        (b"x" * (LONGEST_PAYLOAD_BYTES + 1), "at most 4096"),
     ],
 )
 def test_text_that_says_nothing_clear_is_refused(text, says):
@@ -239,7 +239,7 @@ def test_text_that_says_nothing_clear_is_refused(text, says):
 
 def test_empty_text_is_no_payload():
     assert parse_json(b"") is None
-    assert parse_json(" \n") is None
+    assert parse_json(b" \n") is None
 
 
 json_values = st.recursive(
