@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from device.sensing.logmel import speech_span
 from models.training.voice_corpora import SPEC, TEST, TRAIN, VALIDATION, Clip, Corpora
 from models.training.voice_drawing import even_chances
 from models.training.voice_folds import Fold, folds, trials
-from models.training.voice_recordings import read_clips
+from models.training.voice_recordings import levels_of, read_clips
+from models.training.voice_scenes import Surroundings, World, overheard, window_start
 
 FRAMES, BANDS = 301, 80
 
@@ -105,3 +107,61 @@ def test_clips_are_split_as_the_evaluation_splits_them(tmp_path: Path) -> None:
 
 def test_the_models_window_has_a_frame_each_10_ms() -> None:
     assert (SPEC.frames, SPEC.bands) == (FRAMES, BANDS)
+
+
+WORDS = np.concatenate([np.zeros(4000), np.sin(np.arange(24_000) / 5) * 0.3, np.zeros(4000)]).astype(np.float32)
+"""A tone of 1.5 s in silence."""
+STILL = Surroundings(
+    length_percent=(100, 101), room_share=0, noise_share=0, music_share=0, narrow_share=0, hiss_ratio_db=(80, 80)
+)
+
+
+def _overheard(seed: int, **ways: object) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 0.1, 50_000).astype(np.float32)
+    room = np.array([0.8, *[0.0] * 3999, 0.6], np.float32)
+    world = World([room], [noise], [noise])
+    return overheard(WORDS, world, replace(STILL, **ways), np.random.default_rng(seed))  # type: ignore[arg-type]
+
+
+def test_a_scene_is_a_window_with_the_words_in_it() -> None:
+    for seed in range(20):
+        window = _overheard(seed, cut_share=0.0)
+        assert window.shape == (SPEC.window_samples,)
+        assert (window**2).sum() == pytest.approx((WORDS**2).sum(), rel=0.02)
+        assert levels_of(window).shape == (SPEC.frames, SPEC.bands)
+
+
+def test_noise_lies_as_far_beneath_the_words_as_asked() -> None:
+    energy = (WORDS**2).sum()
+    for seed in range(5):
+        noisy = _overheard(seed, cut_share=0.0, noise_share=1.0, noise_ratio_db=(10, 10))
+        noise = ((noisy**2).sum() - energy) / len(noisy)
+        with_margins = speech_span(WORDS, SPEC.sample_rate_hz)
+        level = energy / (with_margins.stop - with_margins.start)
+        assert 10 * np.log10(level / noise) == pytest.approx(10, abs=0.5)
+
+
+def test_a_room_goes_on_after_the_words() -> None:
+    loud = [np.flatnonzero(np.abs(_overheard(3, cut_share=0.0, room_share=share)) > 0.02) for share in (0.0, 1.0)]
+    dry, roomy = (places[-1] - places[0] for places in loud)
+    assert roomy - dry == pytest.approx(4000, abs=50)
+
+
+def test_the_same_chance_gives_the_same_scene() -> None:
+    ways = {"room_share": 0.5, "noise_share": 0.5, "music_share": 0.5, "hiss_ratio_db": (20, 50)}
+    assert np.array_equal(_overheard(7, **ways), _overheard(7, **ways))
+    assert not np.array_equal(_overheard(7, **ways), _overheard(8, **ways))
+
+
+@pytest.mark.parametrize("spoken", [8_000, 40_000, 60_000])
+def test_a_window_loses_no_more_of_the_words_than_allowed(spoken: int) -> None:
+    window, rng = SPEC.window_samples, np.random.default_rng(1)
+    lost = []
+    for _ in range(300):
+        start = window_start(spoken, window, Surroundings(cut_share=0.5, longest_cut=0.35), rng)
+        kept = min(start + window, window + spoken) - max(start, window)
+        assert 0 <= start <= window + spoken
+        lost.append(1 - kept / spoken)
+    most = max(0.35, 1 - window / spoken)
+    assert 0.3 < max(lost) <= most + 1e-3
+    assert min(lost) == pytest.approx(max(0.0, 1 - window / spoken))

@@ -14,12 +14,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from device.lab.evaluate import read_clip
 from models.training.voice_corpora import SPEC, Corpora
 from models.training.voice_encoder import WIDTH, Encoder, encoder, wheel
+from models.training.voice_recordings import levels_of, read_corpora
+from models.training.voice_scenes import SURROUNDINGS, World, overheard, world
 from models.training.voice_variations import VARIETY, Variety, mask, vary
 
-VARIANTS = 9
-"""Of each recording; the first is as it is."""
+VARIED = range(1, 9)
+"""Of each recording: varied on its log-mel; what chance begins from."""
+SCENES = range(5, 13)
+"""Of each recording: heard across a room, with some variety more."""
+KINDS = ("plain", *(f"varied-{number}" for number in VARIED), *(f"scene-{number}" for number in SCENES))
+IN_SCENES = Variety(stretch=0.06, shift_frames=8.0, room_share=0.0, noise_share=0.0)
 POOLED = 4
 """Frames of the encoder that are heard as one: 80 ms."""
 MOMENTS = -(-((SPEC.frames + 1) // 2) // POOLED)
@@ -33,51 +40,66 @@ class Heard:
 
     corpora: Corpora
     variants: tuple[np.ndarray, ...]
-    """Each float16 [N + M, moments, 384], on the disk."""
+    """Each float16 [N + M, moments, 384], on the disk; the first is as they are."""
 
     def take(self, variant: int, rows: np.ndarray) -> np.ndarray:
         """Float32 [n, moments, 384]; rows beyond the clips are noises."""
         return self.variants[variant][rows].astype(np.float32)
 
 
-def listen(corpora: Corpora, build: Path) -> Heard:
+def listen(data: Path, build: Path) -> Heard:
     """Have everything heard in `build`, a variant on each core at a time; what is there already is not made again."""
+    corpora = read_corpora(data, build)
     names = [clip.path.name for clip in corpora.clips]
-    key = hashlib.sha1(repr((wheel().name, SPEC, VARIETY, POOLED, names)).encode()).hexdigest()
+    key = hashlib.sha1(repr((wheel().name, SPEC, VARIETY, IN_SCENES, SURROUNDINGS, POOLED, names)).encode()).hexdigest()
     folder = build / f"heard-{key[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{variant}.npy" for variant in range(VARIANTS)]
-    missing = [variant for variant, path in enumerate(paths) if not path.exists()]
+    paths = {kind: folder / f"{kind}.npy" for kind in KINDS}
+    missing = [kind for kind, path in paths.items() if not path.exists()]
     if missing:
         with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as workers:
-            running = [workers.submit(_listen_once, corpora, variant, paths[variant]) for variant in missing]
+            running = [workers.submit(_listen_once, data, build, kind, paths[kind]) for kind in missing]
             for done in as_completed(running):
-                print(f"heard: variant {done.result()}, kept in {folder}", flush=True)
-    return Heard(corpora, tuple(np.load(path, mmap_mode="r") for path in paths))
+                print(f"heard: {done.result()}, kept in {folder}", flush=True)
+    return Heard(corpora, tuple(np.load(path, mmap_mode="r") for path in paths.values()))
 
 
-def _listen_once(corpora: Corpora, variant: int, path: Path) -> int:
-    """One variant of everything, in a process of its own, on one thread."""
+def _listen_once(data: Path, build: Path, kind: str, path: Path) -> str:
+    """Everything once, in a process of its own, on one thread."""
     torch.set_num_threads(1)
+    corpora = read_corpora(data, build)
     network = encoder().to(best_type())
-    chance = torch.Generator().manual_seed(1000 + variant)
+    way, _, number = kind.partition("-")
+    around = world(data) if way == "scene" else None
+    chance = torch.Generator().manual_seed({"plain": 0, "varied": 1000, "scene": 2000}[way] + int(number or 0))
     unfinished = path.with_suffix(".part")
     count = len(corpora.clips)
     size = (count + len(corpora.noises), MOMENTS, WIDTH)
     heard = np.lib.format.open_memmap(unfinished, "w+", np.float16, size)
     noises = torch.from_numpy(corpora.noises).float()
-    parts = [(corpora.levels, 0, variant > 0), (corpora.noises, count, False)]
-    for levels, first, varied in parts:
-        for number, start in enumerate(range(0, len(levels), AT_ONCE)):
-            some = torch.from_numpy(levels[start : start + AT_ONCE]).float()
-            if varied:
-                some = varied_levels(some, noises, VARIETY, chance)
-            heard[first + start : first + start + len(some)] = moments(network, some).numpy()
-            if number % TOLD_EACH == 0:
-                print(f"variant {variant}: {first + start} of {size[0]}", flush=True)
+    for start in range(0, count, AT_ONCE):
+        rows = range(start, min(start + AT_ONCE, count))
+        some = torch.from_numpy(_scenes(corpora, rows, around, int(number)) if around else corpora.levels[rows]).float()
+        if way != "plain":
+            some = varied_levels(some, noises, IN_SCENES if around else VARIETY, chance)
+        heard[rows] = moments(network, some).numpy()
+        if start // AT_ONCE % TOLD_EACH == 0:
+            print(f"{kind}: {start} of {count}", flush=True)
+    for start in range(0, len(noises), AT_ONCE):
+        some = noises[start : start + AT_ONCE]
+        heard[count + start : count + start + len(some)] = moments(network, some).numpy()
     heard.flush()
     unfinished.replace(path)
-    return variant
+    return kind
+
+
+def _scenes(corpora: Corpora, rows: range, around: World, number: int) -> np.ndarray:
+    """Levels float32 [n, frames, bands] of these recordings, each somewhere in the world."""
+    sounds = (
+        overheard(read_clip(corpora.clips[row].path), around, SURROUNDINGS, np.random.default_rng((number, row)))
+        for row in rows
+    )
+    return np.stack([levels_of(sound) for sound in sounds])
 
 
 def varied_levels(levels: Tensor, noises: Tensor, variety: Variety, chance: torch.Generator) -> Tensor:

@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from device.domain.labels import LABELS
+from models.training.int8 import int8_file
+from models.training.measuring import int8_logits
 from models.training.voice_corpora import SPEC
 from models.training.voice_encoder import HEADS, NORM_EPSILON, STRIDE, WIDTH
 from models.training.voice_hearing import POOLED
 from models.training.voice_recipe import Trained
 
 Weights = Mapping[str, np.ndarray]
+
+
+def write_int8(file: Path, encoder: Weights, trained: Trained, examples: np.ndarray) -> None:
+    """Write the network as int8; `examples`, float32 [N, frames, bands], set its ranges.
+
+    By how much rounding moves the logits of the examples on average, the last bias is moved back (Nagel et al.,
+    Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019).
+    """
+    model = twin(encoder, trained)
+    file.write_bytes(int8_file(model, examples))
+    moved = int8_logits(file, examples).mean(axis=0) - exact_logits(model, examples).mean(axis=0)
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([kernel, bias - moved])
+    file.write_bytes(int8_file(model, examples))
+
+
+def exact_logits(model: Any, inputs: np.ndarray) -> np.ndarray:
+    """Float32 [N, 7] for inputs [N, frames, bands], one after the other."""
+    import tensorflow as tf
+
+    ask = tf.function(model)
+    return np.concatenate([ask(tf.constant(one[np.newaxis], tf.float32)).numpy() for one in inputs])
 
 
 def twin(encoder: Weights, trained: Trained) -> Any:
@@ -26,13 +51,17 @@ def twin(encoder: Weights, trained: Trained) -> Any:
     layers = tf.keras.layers
     entry = layers.Input((SPEC.frames, SPEC.bands), batch_size=1)
     heard = layers.AveragePooling1D(POOLED, padding="same")(_heard(tf, entry, _standardising(encoder, trained)))
-    head = trained.weights
-    said = layers.LSTM(head["lstm.weight_hh_l0"].shape[1], return_sequences=True, name="lstm")(heard)
-    answer = layers.Dense(len(LABELS), name="dense")(layers.GlobalAveragePooling1D()(said))
-    model = tf.keras.Model(entry, answer)
-    bias = head["lstm.bias_ih_l0"] + head["lstm.bias_hh_l0"]
-    model.get_layer("lstm").set_weights([head["lstm.weight_ih_l0"].T, head["lstm.weight_hh_l0"].T, bias])
-    model.get_layer("dense").set_weights([head["dense.weight"].T, head["dense.bias"]])
+    units = trained.members[0]["lstm.weight_hh_l0"].shape[1]
+    listeners = [layers.LSTM(units, return_sequences=True) for _ in trained.members]
+    said = layers.Concatenate()([layers.GlobalAveragePooling1D()(listener(heard)) for listener in listeners])
+    dense = layers.Dense(len(LABELS))
+    model = tf.keras.Model(entry, dense(said))
+    for listener, member in zip(listeners, trained.members, strict=True):
+        bias = member["lstm.bias_ih_l0"] + member["lstm.bias_hh_l0"]
+        listener.set_weights([member["lstm.weight_ih_l0"].T, member["lstm.weight_hh_l0"].T, bias])
+    kernel = np.concatenate([member["dense.weight"].T for member in trained.members])
+    bias = np.mean([member["dense.bias"] for member in trained.members], axis=0)
+    dense.set_weights([kernel / len(trained.members), bias])
     return model
 
 

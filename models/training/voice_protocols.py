@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from device.sensing.logmel import standardise
-from models.training.int8 import int8_file
 from models.training.measuring import int8_logits
 from models.training.voice_baseline import keep_functionals, right_answers
 from models.training.voice_corpora import SPEC, Corpora
 from models.training.voice_encoder import pretrained
 from models.training.voice_folds import Fold, folds, steps_of
 from models.training.voice_hearing import Heard, listen
-from models.training.voice_keras import twin
+from models.training.voice_keras import write_int8
 from models.training.voice_recipe import Recipe, answers
 from models.training.voice_recordings import read_corpora
 from models.training.voice_shelf import kept_or_trained, name_of
@@ -56,7 +55,7 @@ def run(data: Path, recipe: Recipe, only: str, build: Path, seed: int) -> None:
     results = build / "results"
     results.mkdir(parents=True, exist_ok=True)
     keep_functionals(corpora, build)
-    listen(corpora, build)
+    listen(data, build)
     with _workers() as workers:
         running = {}
         for fold in (fold for protocol, some in planned.items() if only in protocol for fold in some):
@@ -84,7 +83,7 @@ def _measure_alone(data: Path, fold: Fold, recipe: Recipe, path: Path, build: Pa
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     torch.set_num_threads(1)
-    return measure(listen(read_corpora(data, build), build), fold, recipe, path, build, seed)
+    return measure(listen(data, build), fold, recipe, path, build, seed)
 
 
 def measure(heard: Heard, fold: Fold, recipe: Recipe, path: Path, build: Path, seed: int) -> Result:
@@ -93,7 +92,7 @@ def measure(heard: Heard, fold: Fold, recipe: Recipe, path: Path, build: Path, s
     corpora = heard.corpora
     some = np.random.default_rng(seed).choice(fold.train, EXAMPLES, replace=False)
     file = path.with_suffix(".tflite")
-    file.write_bytes(int8_file(twin(pretrained(), trained), inputs_of(corpora, some)))
+    write_int8(file, pretrained(), trained, inputs_of(corpora, some))
     truth = corpora.label[fold.test]
     return Result(
         fold.protocol,

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from device.domain.labels import LABELS
 from models.training.voice_drawing import Drawn, draw, smoothed
-from models.training.voice_hearing import AT_ONCE, VARIANTS, Heard, best_type
+from models.training.voice_hearing import AT_ONCE, KINDS, Heard, best_type
 from models.training.voice_network import VoiceHead, head_of
 from models.training.voice_variations import mix_styles
 
@@ -26,6 +26,8 @@ STANDARD_CLIPS = 2000
 class Recipe:
     """All that decides how a head is trained; what is set here is judged by the trials."""
 
+    members: int = 4
+    """Heads, each from a beginning of its own, whose mean answers."""
     units: int = 128
     steps: int = 1500
     batch: int = 64
@@ -46,7 +48,7 @@ class Recipe:
     style_beta: float = 0.4
     noise_rows: int = 4
     """Rows of a batch that hold noise without speech; nothing is right about them but not to know."""
-    variants: int = VARIANTS
+    variants: int = len(KINDS)
     """Of each clip that are drawn from."""
 
     @property
@@ -59,8 +61,8 @@ class Recipe:
 class Trained:
     """What a training leaves."""
 
-    weights: dict[str, np.ndarray]
-    """Of a VoiceHead."""
+    members: tuple[dict[str, np.ndarray], ...]
+    """The weights of a VoiceHead each."""
     mean: np.ndarray
     """Of the moments that were trained on; float32 [384]."""
     std: np.ndarray
@@ -68,9 +70,16 @@ class Trained:
 
 def train(heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int) -> Trained:
     """Train on `rows` of the clips."""
-    torch.manual_seed(seed)
     some = heard.take(0, rows[:: max(1, len(rows) // STANDARD_CLIPS)])
     mean, std = some.mean(axis=(0, 1)), some.std(axis=(0, 1))
+    seeds = range(seed * recipe.members, (seed + 1) * recipe.members)
+    return Trained(tuple(_member(heard, rows, recipe, own, mean, std) for own in seeds), mean, std)
+
+
+def _member(
+    heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int, mean: np.ndarray, std: np.ndarray
+) -> dict[str, np.ndarray]:
+    torch.manual_seed(seed)
     head = VoiceHead(recipe.units, recipe.dropouts).train()
     learned = [weight for weight in head.parameters() if weight.requires_grad]
     average = [weight.detach().clone() for weight in learned]
@@ -93,12 +102,12 @@ def train(heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int) -> Trained:
             torch._foreach_lerp_(average, learned, 1 - recipe.averaged)
         told += float(loss.detach())
         if (step + 1) % TOLD_EACH == 0:
-            print(f"step {step + 1}/{recipe.steps} loss {told / TOLD_EACH:.3f}", flush=True)
+            print(f"seed {seed} step {step + 1}/{recipe.steps} loss {told / TOLD_EACH:.3f}", flush=True)
             told = 0.0
     with torch.no_grad():
         for weight, averaged in zip(learned, average, strict=True):
             weight.copy_(averaged)
-    return Trained({name: weight.numpy() for name, weight in head.state_dict().items()}, mean, std)
+    return {name: weight.numpy() for name, weight in head.state_dict().items()}
 
 
 def _batch(
@@ -119,10 +128,10 @@ def _batch(
 
 @torch.no_grad()
 def answers(trained: Trained, heard: Heard, rows: np.ndarray, variant: int = 0) -> np.ndarray:
-    """Logits, float32 [n, 7], for clips as they are, or another variant of them."""
-    head = head_of({name: torch.from_numpy(weight) for name, weight in trained.weights.items()})
-    parts = [
-        head(torch.from_numpy((heard.take(variant, some) - trained.mean) / trained.std))
-        for some in np.array_split(rows, -(-len(rows) // AT_ONCE))
-    ]
+    """Logits, float32 [n, 7], for clips as they are, or another variant of them: the mean of the members'."""
+    heads = [head_of({name: torch.from_numpy(weight) for name, weight in some.items()}) for some in trained.members]
+    parts = []
+    for some in np.array_split(rows, -(-len(rows) // AT_ONCE)):
+        values = torch.from_numpy((heard.take(variant, some) - trained.mean) / trained.std)
+        parts.append(torch.stack([head(values) for head in heads]).mean(dim=0))
     return torch.cat(parts).numpy()

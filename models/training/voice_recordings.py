@@ -18,7 +18,8 @@ from device.lab.evaluate import (
     read_clip,
     tess_word_group,
 )
-from device.sensing.logmel import fit, levelled_speech, log_mel
+from device.ports import Waveform
+from device.sensing.logmel import LogMel, fit, levelled_speech, log_mel
 from models.training.voice_corpora import SPEC, TEST, TRAIN, VALIDATION, Clip, Corpora
 
 VALIDATION_ACTORS = range(19, 21)
@@ -52,9 +53,9 @@ def read_clips(data: Path) -> Iterator[Clip]:
         yield Clip(path, "nemo", NEMO_LABELS[emotion], speaker, 0, part)
 
 
-def levels_of(path: Path) -> np.ndarray:
-    """Log-mel of a recording in dB, trimmed and levelled as on the box; float16 [frames, bands]."""
-    return log_mel(fit(levelled_speech(read_clip(path), SPEC), SPEC.window_samples), SPEC).astype(np.float16)
+def levels_of(sound: Waveform) -> LogMel:
+    """Log-mel in dB of the speech in a sound, trimmed and levelled as on the box; float32 [frames, bands]."""
+    return log_mel(fit(levelled_speech(sound, SPEC), SPEC.window_samples), SPEC)
 
 
 def _kept(cache: Path, paths: Sequence[Path]) -> np.ndarray:
@@ -66,7 +67,7 @@ def _kept(cache: Path, paths: Sequence[Path]) -> np.ndarray:
             return np.asarray(kept["levels"])
     levels = np.empty((len(paths), SPEC.frames, SPEC.bands), np.float16)
     for row, path in enumerate(paths):
-        levels[row] = levels_of(path)
+        levels[row] = levels_of(read_clip(path))
         if (row + 1) % 1000 == 0:
             print(f"log-mels: {row + 1} of {len(paths)}", flush=True)
     cache.parent.mkdir(parents=True, exist_ok=True)

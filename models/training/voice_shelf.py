@@ -27,14 +27,18 @@ def kept_or_trained(stem: str, heard: Heard, rows: np.ndarray, recipe: Recipe, s
 
 def _read(path: Path) -> Trained:
     with np.load(path) as file:
-        weights = {name.removeprefix("head."): file[name] for name in file.files if name.startswith("head.")}
-        return Trained(weights, file["mean"], file["std"])
+        members: dict[str, dict[str, np.ndarray]] = {}
+        for entry in file.files:
+            if "/" in entry:
+                member, name = entry.split("/")
+                members.setdefault(member, {})[name] = file[entry]
+        return Trained(tuple(members.values()), file["mean"], file["std"])
 
 
 def _write(trained: Trained, path: Path) -> None:
     """A file that is there is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    weights = {f"head.{name}": weight for name, weight in trained.weights.items()}
+    weights = {f"{i}/{name}": weight for i, member in enumerate(trained.members) for name, weight in member.items()}
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:
         np.savez(file, mean=trained.mean, std=trained.std, **weights)

@@ -141,7 +141,8 @@ def mix_styles(values: Tensor, other: Tensor, share: Tensor) -> Tensor:
 
     Zhou et al., MixStyle, ICLR 2021.
     """
-    deviation, mean = torch.std_mean(values, dim=1, keepdim=True)
+    mean = values.mean(dim=1, keepdim=True)
+    deviation = ((values * values).mean(dim=1, keepdim=True) - mean * mean).clamp_min(0).sqrt()
     other_deviation, other_mean = deviation[other], mean[other]
     share = share.view(-1, 1, 1)
     new_deviation = (1 - share) * deviation + share * other_deviation
