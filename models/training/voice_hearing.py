@@ -118,5 +118,6 @@ def moments(network: Encoder, levels: Tensor) -> Tensor:
 
 
 def best_type() -> torch.dtype:
-    """bfloat16 where the processor has units for it, which takes half the time."""
-    return torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16", False) else torch.float32
+    """bfloat16 where the processor has units for it (AMX, AVX-512), which takes half the time."""
+    can = torch.cpu.get_capabilities()
+    return torch.bfloat16 if can.get("amx_bf16") or can.get("avx512_bf16") else torch.float32
