@@ -71,7 +71,8 @@ def ship(heard: Heard, recipe: Recipe, model: Path) -> dict[str, Any]:
         "ece": round(calibration_error(logits[TEST], corpora.label[rows[TEST]], temperature), 4),
         "float": {f"{k}_test": v for k, v in accuracies(plain, corpora, rows[TEST]).items()},
     }
-    learned = [w for member in trained.members for name, w in member.items() if name != "lstm.bias_hh_l0"]
+    members = trained.members.values()
+    learned = [w for member in members for name, w in member.items() if not name.startswith("lstm.bias_hh")]
     parameters = sum(weight.size for weight in (*encoder.values(), *learned))
     write_card(model, facts(parameters, corpora, temperature, recipe.steps, measured))
     return measured
@@ -105,7 +106,7 @@ def facts(
     return {
         "name": "moodify-voice",
         "modality": "voice",
-        "version": "4.1.0",
+        "version": "4.2.0",
         "labels": list(LABELS),
         "input": {
             "shape": [1, SPEC.frames, SPEC.bands],
@@ -133,8 +134,9 @@ def facts(
             "split": SPLIT_TEXT,
         },
         "measured": measured,
-        "licence_note": "The LSTM is our own work; the layers before it are others' (MIT, BSD-2-Clause). The data sets "
-        "are licensed for non-commercial use, which limits what the weights may be used for: research and private use.",
+        "licence_note": "The LSTMs are our own work; the layers before them are others' (MIT, BSD-2-Clause). The data "
+        "sets are licensed for non-commercial use, which limits what the weights may be used for: to research and "
+        "private use.",
     }
 
 

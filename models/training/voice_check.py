@@ -19,7 +19,7 @@ from models.training.voice_corpora import SPEC, Clip, Corpora
 from models.training.voice_encoder import encoder, pretrained
 from models.training.voice_hearing import MOMENTS, Heard, moments
 from models.training.voice_keras import exact_logits, twin, write_int8
-from models.training.voice_network import VoiceHead
+from models.training.voice_network import MANNERS, VoiceHead
 from models.training.voice_recipe import Recipe, Trained, answers, train
 from models.training.voice_variations import VARIETY, add_noise, mask, reverberate, stretch
 
@@ -41,8 +41,8 @@ def check_twin() -> None:
     levels = sounds(20, np.random.default_rng(1))
     heard = moments(encoder(), torch.from_numpy(levels)).float().numpy()
     mean, std = heard.mean(axis=(0, 1)), heard.std(axis=(0, 1)) + 1e-3
-    heads = [VoiceHead(128).eval() for _ in range(2)]
-    members = tuple({name: weight.numpy() for name, weight in head.state_dict().items()} for head in heads)
+    heads = [VoiceHead(manner, 96).eval() for manner in MANNERS]
+    members = {head.manner: {name: weight.numpy() for name, weight in head.state_dict().items()} for head in heads}
     trained = Trained(members, mean, std)
     with torch.no_grad():
         ours = torch.stack([head(torch.from_numpy((heard - mean) / std)) for head in heads]).mean(dim=0).numpy()
@@ -90,7 +90,7 @@ def check_learning() -> None:
         heard[row, : MOMENTS // 2, 10 + clip.label] += 3
     nothing = np.empty((len(clips), 0, 0), np.float16)
     corpora = Corpora(clips, nothing, nothing[:3])
-    recipe = Recipe(members=2, steps=60, averaged=0.8, variants=1)
+    recipe = Recipe(manners=("plain", "convolved"), steps=60, averaged=0.8, variants=1)
     known = Heard(corpora, (heard,))
     right = answers(train(known, np.arange(len(clips)), recipe, 1), known, np.arange(len(clips))).argmax(axis=1)
     share = (right == corpora.label).mean()

@@ -51,18 +51,33 @@ def twin(encoder: Weights, trained: Trained) -> Any:
     layers = tf.keras.layers
     entry = layers.Input((SPEC.frames, SPEC.bands), batch_size=1)
     heard = layers.AveragePooling1D(POOLED, padding="same")(_heard(tf, entry, _standardising(encoder, trained)))
-    units = trained.members[0]["lstm.weight_hh_l0"].shape[1]
-    listeners = [layers.LSTM(units, return_sequences=True) for _ in trained.members]
-    said = layers.Concatenate()([layers.GlobalAveragePooling1D()(listener(heard)) for listener in listeners])
+    members = trained.members.values()
+    said = [_said(tf, heard, manner, member) for manner, member in trained.members.items()]
     dense = layers.Dense(len(LABELS))
-    model = tf.keras.Model(entry, dense(said))
-    for listener, member in zip(listeners, trained.members, strict=True):
-        bias = member["lstm.bias_ih_l0"] + member["lstm.bias_hh_l0"]
-        listener.set_weights([member["lstm.weight_ih_l0"].T, member["lstm.weight_hh_l0"].T, bias])
-    kernel = np.concatenate([member["dense.weight"].T for member in trained.members])
-    bias = np.mean([member["dense.bias"] for member in trained.members], axis=0)
-    dense.set_weights([kernel / len(trained.members), bias])
+    model = tf.keras.Model(entry, dense(layers.Concatenate()([one for both in said for one in both])))
+    kernel = np.concatenate([member["dense.weight"].T for member in members])
+    bias = np.mean([member["dense.bias"] for member in members], axis=0)
+    dense.set_weights([kernel / len(members), bias])
     return model
+
+
+def _said(tf: Any, heard: Any, manner: str, weights: Weights) -> list[Any]:
+    """What both LSTMs of a head say in the mean over all moments, [1, units] each; as `VoiceHead` does."""
+    if manner == "centred":
+        heard = heard - tf.reduce_mean(heard, 1, keepdims=True)
+    if manner == "convolved":
+        heard = _convolved(tf, heard, weights, "near")
+        heard = heard + _convolved(tf, heard, weights, "wider", apart=2)
+    units = weights["lstm.weight_hh_l0"].shape[1]
+    said = []
+    for direction in ("", "_reverse"):
+        listener = tf.keras.layers.LSTM(units, return_sequences=True, go_backwards=bool(direction))
+        said.append(tf.keras.layers.GlobalAveragePooling1D()(listener(heard)))
+        into, back, *biases = (
+            weights[f"lstm.{name}_l0{direction}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        listener.set_weights([into.T, back.T, sum(biases)])
+    return said
 
 
 def _standardising(encoder: Weights, trained: Trained) -> dict[str, np.ndarray]:
@@ -75,11 +90,6 @@ def _standardising(encoder: Weights, trained: Trained) -> dict[str, np.ndarray]:
 
 def _heard(tf: Any, levels: Any, weights: Weights) -> Any:
     """What `voice_encoder.Encoder` does."""
-
-    def convolved(values: Any, name: str, stride: int) -> Any:
-        kernel = weights[f"{name}.weight"].transpose(2, 1, 0)[:, np.newaxis]
-        summed = tf.nn.conv2d(values[:, :, tf.newaxis], tf.constant(kernel), (1, stride, 1, 1), "SAME")
-        return tf.nn.gelu(summed + weights[f"{name}.bias"], approximate=False)[:, :, 0]
 
     def normed(values: Any, name: str) -> Any:
         apart = values - tf.reduce_mean(values, -1, keepdims=True)
@@ -95,7 +105,7 @@ def _heard(tf: Any, levels: Any, weights: Weights) -> Any:
     def parted(values: Any) -> Any:
         return tf.transpose(tf.reshape(values, (1, -1, HEADS, WIDTH // HEADS)), (0, 2, 1, 3))
 
-    values = convolved(convolved(levels, "conv1", 1), "conv2", STRIDE)
+    values = _convolved(tf, _convolved(tf, levels, weights, "conv1"), weights, "conv2", stride=STRIDE)
     frames = values.shape[1]
     values = values + weights["positions"][-frames:]
     near = normed(values, "self_attn_layer_norm")
@@ -105,3 +115,11 @@ def _heard(tf: Any, levels: Any, weights: Weights) -> Any:
     values = values + mapped(tf.reshape(seen, (1, frames, WIDTH)), "out_proj")
     inner = tf.nn.gelu(mapped(normed(values, "final_layer_norm"), "fc1"), approximate=False)
     return normed(values + mapped(inner, "fc2"), "norm_after")
+
+
+def _convolved(tf: Any, values: Any, weights: Weights, name: str, stride: int = 1, apart: int = 1) -> Any:
+    """A convolution over the frames or moments of [1, n, width], and a GELU."""
+    kernel = weights[f"{name}.weight"].transpose(2, 1, 0)[:, np.newaxis]
+    steps, distances = (1, stride, 1, 1), (1, apart, 1, 1)
+    summed = tf.nn.conv2d(values[:, :, tf.newaxis], tf.constant(kernel), steps, "SAME", dilations=distances)
+    return tf.nn.gelu(summed + weights[f"{name}.bias"], approximate=False)[:, :, 0]

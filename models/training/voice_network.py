@@ -1,4 +1,4 @@
-"""The part of the voice network that is trained here: an LSTM over what the encoder hears, and the mean of it."""
+"""The part of the voice network that is trained here: LSTMs over what the encoder hears, and the mean of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from torch.nn import functional
 from device.domain.labels import LABELS
 from models.training.voice_encoder import WIDTH
 
+MANNERS = ("plain", "convolved", "centred")
+"""How heads listen: to moments as they are; to what two convolutions make of them; to how they differ from the mean of
+their window, which takes off much of whose voice and which microphone it is."""
+CONVOLVED = 128
+"""Values of a moment after the convolutions."""
+SPANS = (5, 3)
+"""Moments that each convolution looks at; the second one's lie two apart."""
 MASKS = 8
 """Of a batch; drawing one for every clip would take as long as the LSTM."""
 
@@ -16,23 +23,36 @@ MASKS = 8
 class VoiceHead(nn.Module):
     """Logits of seven labels."""
 
-    def __init__(self, units: int, dropouts: tuple[float, float] = (0.0, 0.0)) -> None:
+    def __init__(self, manner: str, units: int, dropouts: tuple[float, float] = (0.0, 0.0)) -> None:
         super().__init__()
+        self.manner = manner
         self.dropouts = dropouts
-        self.lstm = nn.LSTM(WIDTH, units, batch_first=True)
-        self.dense = nn.Linear(units, len(LABELS))
-        nn.init.xavier_uniform_(self.dense.weight)
-        nn.init.xavier_uniform_(self.lstm.weight_ih_l0)
-        nn.init.orthogonal_(self.lstm.weight_hh_l0)
-        for bias in (self.dense.bias, self.lstm.bias_ih_l0, self.lstm.bias_hh_l0):
-            nn.init.zeros_(bias)
-        nn.init.ones_(self.lstm.bias_ih_l0[units : 2 * units].detach())
-        # One of the two biases is enough, and Keras has but one.
-        self.lstm.bias_hh_l0.requires_grad_(False)
+        if manner == "convolved":
+            self.near = nn.Conv1d(WIDTH, CONVOLVED, SPANS[0], padding="same")
+            self.wider = nn.Conv1d(CONVOLVED, CONVOLVED, SPANS[1], padding="same", dilation=2)
+        self.lstm = nn.LSTM(CONVOLVED if manner == "convolved" else WIDTH, units, batch_first=True, bidirectional=True)
+        self.dense = nn.Linear(2 * units, len(LABELS))
+        for name, weight in self.lstm.named_parameters():
+            if name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(weight)
+            elif name.startswith("weight_hh"):
+                nn.init.orthogonal_(weight)
+            else:
+                nn.init.zeros_(weight)
+            if name.startswith("bias_ih"):
+                nn.init.ones_(weight[units : 2 * units].detach())
+            # One of the two biases is enough, and Keras has but one.
+            weight.requires_grad_(not name.startswith("bias_hh"))
 
     def forward(self, heard: Tensor) -> Tensor:
         """[n, 7] of standardised moments [n, moments, 384]; some of it is dropped while training."""
-        said, _ = self.lstm(_dropped(heard, self.dropouts[0]) if self.training else heard)
+        values = _dropped(heard, self.dropouts[0]) if self.training else heard
+        if self.manner == "centred":
+            values = values - values.mean(dim=1, keepdim=True)
+        if self.manner == "convolved":
+            values = functional.gelu(self.near(values.transpose(1, 2)))
+            values = (values + functional.gelu(self.wider(values))).transpose(1, 2)
+        said, _ = self.lstm(values)
         return self.dense(functional.dropout(said.mean(dim=1), self.dropouts[1], self.training))
 
 
@@ -42,8 +62,8 @@ def _dropped(values: Tensor, share: float) -> Tensor:
     return (values.unflatten(0, (-1, MASKS)) * masks).flatten(0, 1)
 
 
-def head_of(weights: dict[str, Tensor]) -> VoiceHead:
+def head_of(manner: str, weights: dict[str, Tensor]) -> VoiceHead:
     """A head with these weights, to be asked."""
-    head = VoiceHead(weights["lstm.weight_hh_l0"].shape[1])
+    head = VoiceHead(manner, weights["lstm.weight_hh_l0"].shape[1])
     head.load_state_dict(weights)
     return head.eval()

@@ -1,4 +1,4 @@
-"""How the voice network's LSTM is trained on what the encoder has heard: corpora drawn alike, clips mixed."""
+"""How the voice network's heads are trained on what the encoder has heard: corpora drawn alike, clips mixed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 from device.domain.labels import LABELS
 from models.training.voice_drawing import Drawn, draw, smoothed
 from models.training.voice_hearing import AT_ONCE, KINDS, Heard, best_type
-from models.training.voice_network import VoiceHead, head_of
+from models.training.voice_network import MANNERS, VoiceHead, head_of
 from models.training.voice_variations import mix_styles
 
 TOLD_EACH = 500
@@ -26,9 +26,10 @@ STANDARD_CLIPS = 2000
 class Recipe:
     """All that decides how a head is trained; what is set here is judged by the trials."""
 
-    members: int = 4
-    """Heads, each from a beginning of its own, whose mean answers."""
-    units: int = 128
+    manners: tuple[str, ...] = MANNERS
+    """Of the heads whose mean answers."""
+    units: int = 96
+    """Of each LSTM; a head has one for either direction."""
     steps: int = 1500
     batch: int = 64
     peak_rate: float = 1.5e-3
@@ -61,8 +62,8 @@ class Recipe:
 class Trained:
     """What a training leaves."""
 
-    members: tuple[dict[str, np.ndarray], ...]
-    """The weights of a VoiceHead each."""
+    members: dict[str, dict[str, np.ndarray]]
+    """The weights of a VoiceHead for each manner."""
     mean: np.ndarray
     """Of the moments that were trained on; float32 [384]."""
     std: np.ndarray
@@ -72,15 +73,19 @@ def train(heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int) -> Trained:
     """Train on `rows` of the clips."""
     some = heard.take(0, rows[:: max(1, len(rows) // STANDARD_CLIPS)])
     mean, std = some.mean(axis=(0, 1)), some.std(axis=(0, 1))
-    seeds = range(seed * recipe.members, (seed + 1) * recipe.members)
-    return Trained(tuple(_member(heard, rows, recipe, own, mean, std) for own in seeds), mean, std)
+    seeds = range(seed * len(recipe.manners), (seed + 1) * len(recipe.manners))
+    members = {
+        manner: _member(heard, rows, recipe, manner, own, mean, std)
+        for manner, own in zip(recipe.manners, seeds, strict=True)
+    }
+    return Trained(members, mean, std)
 
 
 def _member(
-    heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int, mean: np.ndarray, std: np.ndarray
+    heard: Heard, rows: np.ndarray, recipe: Recipe, manner: str, seed: int, mean: np.ndarray, std: np.ndarray
 ) -> dict[str, np.ndarray]:
     torch.manual_seed(seed)
-    head = VoiceHead(recipe.units, recipe.dropouts).train()
+    head = VoiceHead(manner, recipe.units, recipe.dropouts).train()
     learned = [weight for weight in head.parameters() if weight.requires_grad]
     average = [weight.detach().clone() for weight in learned]
     optimiser = torch.optim.AdamW(learned, weight_decay=recipe.weight_decay)
@@ -102,7 +107,7 @@ def _member(
             torch._foreach_lerp_(average, learned, 1 - recipe.averaged)
         told += float(loss.detach())
         if (step + 1) % TOLD_EACH == 0:
-            print(f"seed {seed} step {step + 1}/{recipe.steps} loss {told / TOLD_EACH:.3f}", flush=True)
+            print(f"{manner}, seed {seed}, step {step + 1}/{recipe.steps} loss {told / TOLD_EACH:.3f}", flush=True)
             told = 0.0
     with torch.no_grad():
         for weight, averaged in zip(learned, average, strict=True):
@@ -129,7 +134,10 @@ def _batch(
 @torch.no_grad()
 def answers(trained: Trained, heard: Heard, rows: np.ndarray, variant: int = 0) -> np.ndarray:
     """Logits, float32 [n, 7], for clips as they are, or another variant of them: the mean of the members'."""
-    heads = [head_of({name: torch.from_numpy(weight) for name, weight in some.items()}) for some in trained.members]
+    heads = [
+        head_of(manner, {name: torch.from_numpy(weight) for name, weight in weights.items()})
+        for manner, weights in trained.members.items()
+    ]
     parts = []
     for some in np.array_split(rows, -(-len(rows) // AT_ONCE)):
         values = torch.from_numpy((heard.take(variant, some) - trained.mean) / trained.std)

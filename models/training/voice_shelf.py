@@ -32,13 +32,13 @@ def _read(path: Path) -> Trained:
             if "/" in entry:
                 member, name = entry.split("/")
                 members.setdefault(member, {})[name] = file[entry]
-        return Trained(tuple(members.values()), file["mean"], file["std"])
+        return Trained(members, file["mean"], file["std"])
 
 
 def _write(trained: Trained, path: Path) -> None:
     """A file that is there is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    weights = {f"{i}/{name}": weight for i, member in enumerate(trained.members) for name, weight in member.items()}
+    weights = {f"{m}/{name}": weight for m, member in trained.members.items() for name, weight in member.items()}
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:
         np.savez(file, mean=trained.mean, std=trained.std, **weights)

@@ -18,6 +18,7 @@ RECIPES = {
     "plain": Recipe(variants=1),
     "own-manner": Recipe(style_share=0.0),
     "crowd": Recipe(crowd=0.5),
+    "plain-heads": Recipe(manners=("plain",)),
     "narrow": Recipe(units=64),
     "dropped": Recipe(dropouts=(0.5, 0.5)),
 }
