@@ -67,11 +67,11 @@ SAD = Manner(
     ),
     voice="en-us+steph",
     words_per_minute=130,
-    pitch=35,
+    pitch=25,
     range_percent=10,
     level_dbfs=-26.0,
     dull_above_hz=300.0,
-    dying=2.0,
+    dying=3.0,
 )
 
 Samples = NDArray[np.float32]
