@@ -41,7 +41,7 @@ def check_twin() -> None:
     levels = sounds(20, np.random.default_rng(1))
     heard = moments(encoder(), torch.from_numpy(levels)).float().numpy()
     mean, std = heard.mean(axis=(0, 1)), heard.std(axis=(0, 1)) + 1e-3
-    heads = [VoiceHead(manner, 96).eval() for manner in MANNERS]
+    heads = [VoiceHead(manner, Recipe().units).eval() for manner in MANNERS]
     members = {head.manner: {name: weight.numpy() for name, weight in head.state_dict().items()} for head in heads}
     trained = Trained(members, mean, std)
     with torch.no_grad():

@@ -14,6 +14,7 @@ from models.training.measuring import int8_logits
 from models.training.voice_corpora import SPEC
 from models.training.voice_encoder import HEADS, NORM_EPSILON, STRIDE, WIDTH
 from models.training.voice_hearing import POOLED
+from models.training.voice_network import APART
 from models.training.voice_recipe import Trained
 
 Weights = Mapping[str, np.ndarray]
@@ -67,7 +68,7 @@ def _said(tf: Any, heard: Any, manner: str, weights: Weights) -> list[Any]:
         heard = heard - tf.reduce_mean(heard, 1, keepdims=True)
     if manner == "convolved":
         heard = _convolved(tf, heard, weights, "near")
-        heard = heard + _convolved(tf, heard, weights, "wider", apart=2)
+        heard = heard + _convolved(tf, heard, weights, "wider", apart=APART)
     units = weights["lstm.weight_hh_l0"].shape[1]
     said = []
     for direction in ("", "_reverse"):

@@ -15,7 +15,9 @@ their window, which takes off much of whose voice and which microphone it is."""
 CONVOLVED = 128
 """Values of a moment after the convolutions."""
 SPANS = (5, 3)
-"""Moments that each convolution looks at; the second one's lie two apart."""
+"""Moments that each convolution looks at."""
+APART = 2
+"""How far those of the second lie apart."""
 MASKS = 8
 """Of a batch; drawing one for every clip would take as long as the LSTM."""
 
@@ -29,7 +31,7 @@ class VoiceHead(nn.Module):
         self.dropouts = dropouts
         if manner == "convolved":
             self.near = nn.Conv1d(WIDTH, CONVOLVED, SPANS[0], padding="same")
-            self.wider = nn.Conv1d(CONVOLVED, CONVOLVED, SPANS[1], padding="same", dilation=2)
+            self.wider = nn.Conv1d(CONVOLVED, CONVOLVED, SPANS[1], padding="same", dilation=APART)
         self.lstm = nn.LSTM(CONVOLVED if manner == "convolved" else WIDTH, units, batch_first=True, bidirectional=True)
         self.dense = nn.Linear(2 * units, len(LABELS))
         for name, weight in self.lstm.named_parameters():
