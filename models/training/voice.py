@@ -106,7 +106,7 @@ def facts(
     return {
         "name": "moodify-voice",
         "modality": "voice",
-        "version": "4.2.0",
+        "version": "4.3.0",
         "labels": list(LABELS),
         "input": {
             "shape": [1, SPEC.frames, SPEC.bands],

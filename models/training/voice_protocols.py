@@ -24,7 +24,7 @@ from models.training.voice_recordings import read_corpora
 from models.training.voice_shelf import kept_or_trained, name_of
 
 TABLE = Path("models/voice_protocols.md")
-EXAMPLES = 200
+EXAMPLES = 100
 """Inputs that set the ranges of the int8 files."""
 
 
