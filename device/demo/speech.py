@@ -35,7 +35,7 @@ class Manner:
     level_dbfs: float
     """Root mean square of the whole."""
     raised: float = 1.0
-    """Pitch and resonances times this: a smile shortens the vocal tract."""
+    """Pitch and resonances times this: a smile shortens the vocal tract, a drooping mouth lengthens it."""
     dull_above_hz: float = 0.0
     """From here on the voice falls by 6 dB an octave more: little effort in it; 0 leaves it bright."""
     dying: float = 0.0
@@ -51,7 +51,7 @@ HAPPY = Manner(
         "What a beautiful day it is!",
     ),
     voice="en-us+f2",
-    words_per_minute=195,
+    words_per_minute=175,
     pitch=95,
     range_percent=300,
     level_dbfs=-22.0,
@@ -70,8 +70,9 @@ SAD = Manner(
     pitch=25,
     range_percent=10,
     level_dbfs=-26.0,
-    dull_above_hz=300.0,
-    dying=3.0,
+    raised=0.9,
+    dull_above_hz=200.0,
+    dying=4.0,
 )
 
 Samples = NDArray[np.float32]

@@ -33,12 +33,11 @@ def posterior(logits: np.ndarray, temperature: float) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def fit_temperature(logits: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """The temperature with the least negative log likelihood, rows weighted (Guo et al., On Calibration, ICML 2017)."""
-    weight = np.ones(len(label)) if weight is None else weight
+def fit_temperature(logits: np.ndarray, label: np.ndarray) -> float:
+    """The temperature with the least negative log likelihood (Guo et al., On Calibration, ICML 2017)."""
     rows = np.arange(len(label))
     candidates = np.exp(np.linspace(np.log(0.2), np.log(8), 400))
-    costs = [-(weight * np.log(posterior(logits, value)[rows, label] + 1e-9)).sum() for value in candidates]
+    costs = [-np.log(posterior(logits, value)[rows, label] + 1e-9).sum() for value in candidates]
     return float(candidates[int(np.argmin(costs))])
 
 

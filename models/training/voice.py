@@ -81,18 +81,19 @@ def ship(heard: Heard, recipe: Recipe, model: Path) -> dict[str, Any]:
 def temperature_for_strangers(heard: Heard, recipe: Recipe) -> float:
     """How unsure to be of a strange voice: what fits the answers of the trials' heads to voices they have not heard.
 
-    They are asked about every variant, and the corpora count the same; none of it is of the test part.
+    They are asked about every variant; none of it is of the test part. Of the corpora's temperatures it is the highest:
+    a household is in none of them, and to be too sure costs more than to say too often that one does not know.
     """
     corpora = heard.corpora
     parts = []
     for fold in trials(corpora):
         if fold.protocol == "strangers":
             trained = kept_or_trained(fold.stem, heard, fold.train, recipe, SEED, BUILD)
-            weight = 1 / np.bincount(corpora.corpus[fold.test])[corpora.corpus[fold.test]]
             for variant in range(len(heard.variants)):
-                parts.append((answers(trained, heard, fold.test, variant), corpora.label[fold.test], weight))
-    logits, label, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return fit_temperature(logits, label, weights)
+                said = answers(trained, heard, fold.test, variant)
+                parts.append((said, corpora.label[fold.test], corpora.corpus[fold.test]))
+    logits, label, corpus = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return max(fit_temperature(logits[corpus == one], label[corpus == one]) for one in np.unique(corpus))
 
 
 def facts(
