@@ -81,8 +81,8 @@ def ship(heard: Heard, recipe: Recipe, model: Path) -> dict[str, Any]:
 def temperature_for_strangers(heard: Heard, recipe: Recipe) -> float:
     """How unsure to be of a strange voice: what fits the answers of the trials' heads to voices they have not heard.
 
-    They are asked about every variant; none of it is of the test part. Of the corpora's temperatures it is the highest:
-    a household is in none of them, and to be too sure costs more than to say too often that one does not know.
+    They are asked about every variant; none of it is of the test part. Of the corpora's temperatures it is the highest,
+    as a household is in none of them.
     """
     corpora = heard.corpora
     parts = []

@@ -47,15 +47,18 @@ def check_twin() -> None:
     with torch.no_grad():
         ours = torch.stack([head(torch.from_numpy((heard - mean) / std)) for head in heads]).mean(dim=0).numpy()
     inputs = (levels - SPEC.mean[0]) / SPEC.std[0]
-    model = twin(pretrained(), trained)
+    model = twin(pretrained(), trained, {})
     apart = np.abs(ours - exact_logits(model, inputs)).max()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "voice.tflite"
         write_int8(file, pretrained(), trained, inputs)
         difference = int8_logits(file, inputs) - ours
     rounded, moved = np.abs(difference).mean(), np.abs(difference.mean(axis=0)).max()
-    print(f"the twin is {apart:.1e} apart, the int8 file {rounded:.3f} in the mean, of {np.abs(ours).max():.2f}")
-    assert apart < 1e-2 and rounded < 0.1 and moved < 0.02
+    largest = np.abs(ours).max()
+    print(
+        f"the twin is {apart:.1e} apart, the int8 file {rounded:.4f} in the mean ({moved:.4f} always), of {largest:.2f}"
+    )
+    assert apart < 1e-3 * largest and rounded < 0.04 * largest and moved < 0.02 * largest
 
 
 def check_variations() -> None:

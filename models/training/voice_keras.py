@@ -21,9 +21,8 @@ Weights = Mapping[str, np.ndarray]
 Limits = Mapping[str, tuple[float, float]]
 
 LIMITS: Limits = {"conv1": (-3.0, 3.0), "conv2": (-3.0, 4.0), "fc1": (-3.0, 4.0)}
-"""Where inputs of the encoder's GELUs are cut, by the layer before: what lies beyond is rare or gives next to nothing,
-and 256 steps for the rest are finer. It moves a logit by a hundredth or two; rounding without it, by a tenth more."""
-NO_LIMITS: Limits = {}
+"""Where inputs of the encoder's GELUs are cut, by the layer before: below, a GELU gives next to nothing, above lies one
+value in ten thousand or fewer, and the 256 steps of int8 are finer for the rest (`models/voice_training.md`)."""
 
 
 def write_int8(file: Path, encoder: Weights, trained: Trained, examples: np.ndarray) -> None:
@@ -34,7 +33,7 @@ def write_int8(file: Path, encoder: Weights, trained: Trained, examples: np.ndar
     """
     model = twin(encoder, trained, LIMITS)
     file.write_bytes(int8_file(model, examples))
-    exact = exact_logits(twin(encoder, trained), examples)
+    exact = exact_logits(twin(encoder, trained, {}), examples)
     moved = int8_logits(file, examples).mean(axis=0) - exact.mean(axis=0)
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([kernel, bias - moved])
@@ -49,8 +48,8 @@ def exact_logits(model: Any, inputs: np.ndarray) -> np.ndarray:
     return np.concatenate([ask(tf.constant(one[np.newaxis], tf.float32)).numpy() for one in inputs])
 
 
-def twin(encoder: Weights, trained: Trained, limits: Limits = NO_LIMITS) -> Any:
-    """A Keras model that answers standardised log-mels as encoder and head do, but for the limits; its batch is 1.
+def twin(encoder: Weights, trained: Trained, limits: Limits) -> Any:
+    """A Keras model that answers standardised log-mels as encoder and head do, but for what is cut; its batch is 1.
 
     The batch is fixed: with an open one the LSTM's loop cannot be lowered to the fused operator.
     """
@@ -154,7 +153,7 @@ def _convolved(
 def _gelu(
     tf: Any, values: Any, kernel: np.ndarray, shift: np.ndarray, limits: tuple[float, float] | None, **places: int
 ) -> Any:
-    """The GELU of `_linear`, whose inputs are cut at the limits, if any: a ReLU6 that costs nothing, and moved back."""
+    """The GELU of `_linear`, whose inputs are cut at the limits, if any, by a ReLU6 within it, and moved back."""
     if limits is None:
         return tf.nn.gelu(_linear(tf, values, kernel, shift, **places), approximate=False)
     least, most = limits

@@ -46,7 +46,8 @@ def run(data: Path, recipe: Recipe, only: str, build: Path, seed: int) -> None:
     """Measure what is missing of every protocol with `only` in its name, as many folds at once as there are cores.
 
     Heads that are in `build` are not trained again. The table is written anew after each fold, from all of this recipe
-    that were ever measured in `build`.
+    that were ever measured in `build`. A fold's name tells its recipe, not how its network is rounded: after a
+    change to that, remove the folder `results` first.
     """
     corpora = read_corpora(data, build)
     planned: dict[str, list[Fold]] = {}
