@@ -12,12 +12,12 @@ from device.domain.labels import LABELS
 from models.training.int8 import int8_file
 from models.training.measuring import int8_logits
 from models.training.voice_corpora import SPEC
-from models.training.voice_encoder import HEADS, NORM_EPSILON, STRIDE, WIDTH
+from models.training.voice_encoder import NORM_EPSILON, STRIDE
 from models.training.voice_hearing import POOLED
 from models.training.voice_network import APART
 from models.training.voice_recipe import Trained
+from models.training.voice_weights import HEAD_WIDTH, Weights
 
-Weights = Mapping[str, np.ndarray]
 Limits = Mapping[str, tuple[float, float]]
 
 LIMITS: Limits = {"conv1": (-3.0, 3.0), "conv2": (-3.0, 4.0), "fc1": (-3.0, 4.0)}
@@ -103,9 +103,11 @@ def _heard(tf: Any, levels: Any, weights: Weights, limits: Limits) -> Any:
     in one product, whose sum is of 32 bits, and linear layers are convolutions, whose outputs have a scale each.
     """
 
+    width = len(weights["conv1.bias"])
+
     def normed(values: Any) -> Any:
         apart = values - tf.reduce_mean(values, -1, keepdims=True)
-        power = tf.matmul(apart[:, :, tf.newaxis], apart[..., tf.newaxis])[..., 0] / WIDTH
+        power = tf.matmul(apart[:, :, tf.newaxis], apart[..., tf.newaxis])[..., 0] / width
         return apart * tf.math.rsqrt(power + NORM_EPSILON)
 
     def layer(name: str, norm: str = "", scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -118,22 +120,28 @@ def _heard(tf: Any, levels: Any, weights: Weights, limits: Limits) -> Any:
         return matrix[np.newaxis, np.newaxis], shift
 
     def parted(values: Any) -> Any:
-        return tf.transpose(tf.reshape(values, (1, -1, HEADS, WIDTH // HEADS)), (0, 2, 1, 3))
+        return tf.transpose(tf.reshape(values, (1, -1, width // HEAD_WIDTH, HEAD_WIDTH)), (0, 2, 1, 3))
+
+    def block(values: Any, name: str) -> Any:
+        near = normed(values)
+        query, key, value = (
+            parted(_linear(tf, near, *layer(f"{name}{one}_proj", f"{name}self_attn_layer_norm", scale)))
+            for one, scale in (("q", HEAD_WIDTH**-0.5), ("k", 1.0), ("v", 1.0))
+        )
+        looks = tf.nn.softmax(tf.matmul(query, key, transpose_b=True))
+        seen = tf.transpose(tf.matmul(looks, value), (0, 2, 1, 3))
+        values = values + _linear(tf, tf.reshape(seen, (1, -1, width)), *layer(f"{name}out_proj"))
+        inner = _gelu(tf, normed(values), *layer(f"{name}fc1", f"{name}final_layer_norm"), limits.get("fc1"))
+        return values + _linear(tf, inner, *layer(f"{name}fc2"))
 
     values = _convolved(tf, levels, weights, "conv1", limits=limits.get("conv1"))
     values = _convolved(tf, values, weights, "conv2", stride=STRIDE, limits=limits.get("conv2"))
-    frames = values.shape[1]
-    values = values + weights["positions"][-frames:]
-    near = normed(values)
-    query, key, value = (
-        parted(_linear(tf, near, *layer(f"{name}_proj", "self_attn_layer_norm", scale)))
-        for name, scale in (("q", (WIDTH // HEADS) ** -0.5), ("k", 1.0), ("v", 1.0))
-    )
-    looks = tf.nn.softmax(tf.matmul(query, key, transpose_b=True))
-    seen = tf.transpose(tf.matmul(looks, value), (0, 2, 1, 3))
-    values = values + _linear(tf, tf.reshape(seen, (1, frames, WIDTH)), *layer("out_proj"))
-    inner = _gelu(tf, normed(values), *layer("fc1", "final_layer_norm"), limits.get("fc1"))
-    return normed(values + _linear(tf, inner, *layer("fc2")))
+    values = values + weights["positions"]
+    number = 0
+    while f"blocks.{number}.fc1.weight" in weights:
+        values = block(values, f"blocks.{number}.")
+        number += 1
+    return normed(values)
 
 
 def _convolved(

@@ -15,13 +15,14 @@ from device.sensing.logmel import standardise
 from models.training.measuring import int8_logits
 from models.training.voice_baseline import keep_functionals, right_answers
 from models.training.voice_corpora import SPEC, Corpora
-from models.training.voice_encoder import pretrained
+from models.training.voice_encoder import PLACES
 from models.training.voice_folds import Fold, folds, steps_of
 from models.training.voice_hearing import Heard, listen
 from models.training.voice_keras import write_int8
 from models.training.voice_recipe import Recipe, answers
 from models.training.voice_recordings import read_corpora
 from models.training.voice_shelf import kept_or_trained, name_of
+from models.training.voice_weights import SHIPPED
 
 TABLE = Path("models/voice_protocols.md")
 EXAMPLES = 100
@@ -53,7 +54,7 @@ def run(data: Path, recipe: Recipe, only: str, build: Path, seed: int) -> None:
     planned: dict[str, list[Fold]] = {}
     for fold in folds(corpora, seed):
         planned.setdefault(fold.protocol, []).append(fold)
-    results = build / "results"
+    results = build / SHIPPED.name / "results"
     results.mkdir(parents=True, exist_ok=True)
     keep_functionals(corpora, build)
     listen(data, build)
@@ -89,11 +90,11 @@ def _measure_alone(data: Path, fold: Fold, recipe: Recipe, path: Path, build: Pa
 
 def measure(heard: Heard, fold: Fold, recipe: Recipe, path: Path, build: Path, seed: int) -> Result:
     """Train and convert a fold's network, beside `path`, and count what it and the baseline read right."""
-    trained = kept_or_trained(fold.stem, heard, fold.train, recipe, seed, build)
+    trained = kept_or_trained(fold.stem, heard, fold.train, recipe, seed, build / SHIPPED.name)
     corpora = heard.corpora
     some = np.random.default_rng(seed).choice(fold.train, EXAMPLES, replace=False)
     file = path.with_suffix(".tflite")
-    write_int8(file, pretrained(), trained, inputs_of(corpora, some))
+    write_int8(file, SHIPPED.pretrained(PLACES), trained, inputs_of(corpora, some))
     truth = corpora.label[fold.test]
     return Result(
         fold.protocol,
