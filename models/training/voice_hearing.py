@@ -20,7 +20,7 @@ from models.training.voice_encoder import PLACES, Encoder, encoder
 from models.training.voice_recordings import levels_of, read_corpora
 from models.training.voice_scenes import SURROUNDINGS, World, overheard, world
 from models.training.voice_variations import VARIETY, Variety, mask, vary
-from models.training.voice_weights import SHIPPED, SOURCES, Source
+from models.training.voice_weights import SHIPPED, Source
 
 VARIED = range(1, 9)
 """Of each recording: varied on its log-mel; what chance begins from."""
@@ -66,17 +66,16 @@ def listen(data: Path, build: Path, source: Source = SHIPPED) -> Heard:
     missing = [kind for kind, path in paths.items() if not path.exists()]
     if missing:
         with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as workers:
-            running = [workers.submit(_listen_once, data, build, source.name, kind, paths[kind]) for kind in missing]
+            running = [workers.submit(_listen_once, data, build, source, kind, paths[kind]) for kind in missing]
             for done in as_completed(running):
                 print(f"heard: {done.result()}, kept in {folder}", flush=True)
     return Heard(corpora, tuple(np.load(path, mmap_mode="r") for path in paths.values()))
 
 
-def _listen_once(data: Path, build: Path, source_name: str, kind: str, path: Path) -> str:
+def _listen_once(data: Path, build: Path, source: Source, kind: str, path: Path) -> str:
     """Everything once, in a process of its own, on one thread."""
     torch.set_num_threads(1)
     corpora = read_corpora(data, build)
-    source = SOURCES[source_name]
     network = encoder(source).to(best_type())
     way, _, number = kind.partition("-")
     around = world(data) if way == "scene" else None

