@@ -2,7 +2,7 @@
 
     python -m models.training.voice --data DIR [--steps N]
     python -m models.training.voice --data DIR --protocols [--steps N] [--only TEXT]
-    python -m models.training.voice --data DIR --trials [NAME ...] [--encoder NAME] [--only TEXT]
+    python -m models.training.voice --data DIR --trials [NAME ...] [--only TEXT]
 
 `DIR` holds `tess/`, `ravdess/`, `nemo/` (16 kHz mono) and `esc10/` (noise). With `--protocols` the recipe is trained
 anew for every fold, beside a classic baseline, and `models/voice_protocols.md` is written; with `--trials` recipes are
@@ -46,7 +46,7 @@ from models.training.voice_protocols import inputs_of
 from models.training.voice_recipe import Recipe, answers
 from models.training.voice_shelf import kept_or_trained
 from models.training.voice_trials import accuracies
-from models.training.voice_weights import SHIPPED, SOURCES
+from models.training.voice_weights import CREDIT, pretrained
 
 SEED = 7
 EXAMPLES = 400
@@ -59,8 +59,8 @@ def ship(heard: Heard, recipe: Recipe, model: Path) -> dict[str, Any]:
     """Write the int8 file and its card; what was measured."""
     corpora = heard.corpora
     rows = {part: corpora.rows(lambda clip, part=part: clip.part == part) for part in (TRAIN, VALIDATION, TEST)}
-    trained = kept_or_trained("ships", heard, rows[TRAIN], recipe, SEED, BUILD / SHIPPED.name)
-    encoder = SHIPPED.pretrained(PLACES)
+    trained = kept_or_trained("ships", heard, rows[TRAIN], recipe, SEED)
+    encoder = pretrained(PLACES)
     some = np.random.default_rng(SEED).choice(rows[TRAIN], EXAMPLES, replace=False)
     write_int8(model, encoder, trained, inputs_of(corpora, some))
     logits = {part: int8_logits(model, inputs_of(corpora, rows[part])) for part in (VALIDATION, TEST)}
@@ -89,7 +89,7 @@ def temperature_for_strangers(heard: Heard, recipe: Recipe) -> float:
     parts = []
     for fold in trials(corpora):
         if fold.protocol == "strangers":
-            trained = kept_or_trained(fold.stem, heard, fold.train, recipe, SEED, BUILD / SHIPPED.name)
+            trained = kept_or_trained(fold.stem, heard, fold.train, recipe, SEED)
             for variant in range(len(heard.variants)):
                 said = answers(trained, heard, fold.test, variant)
                 parts.append((said, corpora.label[fold.test], corpora.corpus[fold.test]))
@@ -108,7 +108,7 @@ def facts(
     return {
         "name": "moodify-voice",
         "modality": "voice",
-        "version": "4.3.0",
+        "version": "5.0.0",
         "labels": list(LABELS),
         "input": {
             "shape": [1, SPEC.frames, SPEC.bands],
@@ -129,13 +129,13 @@ def facts(
                 for corpus in CORPORA
             ],
             "command": f"scripts/train voice --data DIR --steps {steps}",
-            "pretrained": SHIPPED.credit,
+            "pretrained": CREDIT,
             "seed": SEED,
             "steps": steps,
             "split": SPLIT_TEXT,
         },
         "measured": measured,
-        "licence_note": "The LSTMs are our own work; the layers before them are others' (MIT, BSD-2-Clause). The data "
+        "licence_note": "The LSTMs are our own work; the layers before them are others' (MIT). The data "
         "sets are licensed for non-commercial use, which limits what the weights may be used for: to research and "
         "private use.",
     }
@@ -155,18 +155,17 @@ def main() -> None:
         choices=voice_trials.RECIPES,
         help="measure these recipes instead, or all",
     )
-    parser.add_argument("--encoder", default=SHIPPED.name, choices=SOURCES, help="that the trials' heads stand on")
     parser.add_argument("--only", default="", metavar="TEXT", help="protocols or trials with this in their name")
     arguments = parser.parse_args()
     recipe = replace(Recipe(), steps=arguments.steps)
     if arguments.protocols:
         voice_protocols.run(arguments.data, recipe, arguments.only, BUILD, SEED)
         return
+    heard = listen(arguments.data, BUILD)
     if arguments.trials is not None:
-        heard = listen(arguments.data, BUILD, SOURCES[arguments.encoder])
         voice_trials.run(heard, arguments.trials or list(voice_trials.RECIPES), arguments.steps, arguments.only, SEED)
     else:
-        print(json.dumps(ship(listen(arguments.data, BUILD), recipe, arguments.model), indent=1))
+        print(json.dumps(ship(heard, recipe, arguments.model), indent=1))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The first layers of a speech network that has heard much: Whisper's two convolutions and its first blocks.
 
-A. Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2022 (Whisper, MIT). Whose weights it
-gets is told in `voice_weights`.
+A. Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2022 (Whisper, MIT).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.training.voice_corpora import SPEC
-from models.training.voice_weights import HEAD_WIDTH, Source
+from models.training.voice_weights import BLOCKS, HEAD_WIDTH, WIDTH, pretrained
 
 NORM_EPSILON = 1e-5
 STRIDE = 2
@@ -21,18 +20,18 @@ PLACES = (SPEC.frames + 1) // STRIDE
 
 
 class Encoder(nn.Module):
-    """Frames of 10 ms become half as many of `width` values, each of which has looked at all others in every block."""
+    """Frames of 10 ms become half as many of WIDTH values, each of which has looked at all others in every block."""
 
-    def __init__(self, width: int, blocks: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv1d(SPEC.bands, width, 3, padding=1)
-        self.conv2 = nn.Conv1d(width, width, 3, stride=STRIDE, padding=1)
-        self.register_buffer("positions", torch.zeros(PLACES, width))
-        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
-        self.norm_after = nn.LayerNorm(width, NORM_EPSILON)
+        self.conv1 = nn.Conv1d(SPEC.bands, WIDTH, 3, padding=1)
+        self.conv2 = nn.Conv1d(WIDTH, WIDTH, 3, stride=STRIDE, padding=1)
+        self.register_buffer("positions", torch.zeros(PLACES, WIDTH))
+        self.blocks = nn.ModuleList(Block() for _ in range(BLOCKS))
+        self.norm_after = nn.LayerNorm(WIDTH, NORM_EPSILON)
 
     def forward(self, levels: Tensor) -> Tensor:
-        """[n, (frames + 1) // 2, width] of standardised log-mels [n, frames, bands]."""
+        """[n, (frames + 1) // 2, WIDTH] of standardised log-mels [n, frames, bands]."""
         values = functional.gelu(_convolved(levels, self.conv1, 1))
         values = functional.gelu(_convolved(values, self.conv2, STRIDE)) + self.positions
         for block in self.blocks:
@@ -43,26 +42,26 @@ class Encoder(nn.Module):
 class Block(nn.Module):
     """Each frame looks at all, then at itself."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.self_attn_layer_norm = nn.LayerNorm(width, NORM_EPSILON)
-        self.q_proj, self.v_proj, self.out_proj = (nn.Linear(width, width) for _ in range(3))
-        self.k_proj = nn.Linear(width, width, bias=False)
-        self.final_layer_norm = nn.LayerNorm(width, NORM_EPSILON)
-        self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.self_attn_layer_norm = nn.LayerNorm(WIDTH, NORM_EPSILON)
+        self.q_proj, self.v_proj, self.out_proj = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
+        self.k_proj = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.final_layer_norm = nn.LayerNorm(WIDTH, NORM_EPSILON)
+        self.fc1, self.fc2 = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
 
     def forward(self, values: Tensor) -> Tensor:
         values = values + self._looked_around(self.self_attn_layer_norm(values))
         return values + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(values))))
 
     def _looked_around(self, values: Tensor) -> Tensor:
-        count, frames, width = values.shape
+        count, frames, _ = values.shape
         query, key, value = (
-            layer(values).view(count, frames, width // HEAD_WIDTH, HEAD_WIDTH).transpose(1, 2)
+            layer(values).view(count, frames, WIDTH // HEAD_WIDTH, HEAD_WIDTH).transpose(1, 2)
             for layer in (self.q_proj, self.k_proj, self.v_proj)
         )
         seen = functional.scaled_dot_product_attention(query, key, value)
-        return self.out_proj(seen.transpose(1, 2).reshape(count, frames, width))
+        return self.out_proj(seen.transpose(1, 2).reshape(count, frames, WIDTH))
 
 
 def _convolved(values: Tensor, layer: nn.Conv1d, stride: int) -> Tensor:
@@ -73,8 +72,8 @@ def _convolved(values: Tensor, layer: nn.Conv1d, stride: int) -> Tensor:
     return near @ layer.weight.permute(2, 1, 0).flatten(0, 1) + layer.bias
 
 
-def encoder(source: Source) -> Encoder:
+def encoder() -> Encoder:
     """The encoder with its weights, to be asked."""
-    network = Encoder(source.width, source.blocks).eval()
-    network.load_state_dict({name: torch.tensor(value) for name, value in source.pretrained(PLACES).items()})
+    network = Encoder().eval()
+    network.load_state_dict({name: torch.tensor(value) for name, value in pretrained(PLACES).items()})
     return network

@@ -20,7 +20,7 @@ from models.training.voice_encoder import PLACES, Encoder, encoder
 from models.training.voice_recordings import levels_of, read_corpora
 from models.training.voice_scenes import SURROUNDINGS, World, overheard, world
 from models.training.voice_variations import VARIETY, Variety, mask, vary
-from models.training.voice_weights import SHIPPED, Source
+from models.training.voice_weights import BLOCKS, WIDTH, wheels
 
 VARIED = range(1, 9)
 """Of each recording: varied on its log-mel; what chance begins from."""
@@ -40,25 +40,21 @@ class Heard:
     """All recordings, and after them the noises, as the encoder hears them."""
 
     corpora: Corpora
+    folder: Path
+    """Where it is, and what is trained on it."""
     variants: tuple[np.ndarray, ...]
-    """Each float16 [N + M, moments, width], on the disk; the first is as they are."""
-
-    @property
-    def width(self) -> int:
-        """Values of a moment."""
-        return int(self.variants[0].shape[-1])
+    """Each float16 [N + M, moments, WIDTH], on the disk; the first is as they are."""
 
     def take(self, variant: int, rows: np.ndarray) -> np.ndarray:
-        """Float32 [n, moments, width]; rows beyond the clips are noises."""
+        """Float32 [n, moments, WIDTH]; rows beyond the clips are noises."""
         return self.variants[variant][rows].astype(np.float32)
 
 
-def listen(data: Path, build: Path, source: Source = SHIPPED) -> Heard:
+def listen(data: Path, build: Path) -> Heard:
     """Have everything heard in `build`, a variant on each core at a time; what is there already is not made again."""
     corpora = read_corpora(data, build)
     names = [clip.path.name for clip in corpora.clips]
-    wheels = [wheel.name for wheel in source.wheels()]
-    made_by = (wheels, source.blocks, SPEC, VARIETY, IN_SCENES, SURROUNDINGS, POOLED, names)
+    made_by = ([wheel.name for wheel in wheels()], BLOCKS, SPEC, VARIETY, IN_SCENES, SURROUNDINGS, POOLED, names)
     key = hashlib.sha1(repr(made_by).encode()).hexdigest()
     folder = build / f"heard-{key[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,23 +62,23 @@ def listen(data: Path, build: Path, source: Source = SHIPPED) -> Heard:
     missing = [kind for kind, path in paths.items() if not path.exists()]
     if missing:
         with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as workers:
-            running = [workers.submit(_listen_once, data, build, source, kind, paths[kind]) for kind in missing]
+            running = [workers.submit(_listen_once, data, build, kind, paths[kind]) for kind in missing]
             for done in as_completed(running):
                 print(f"heard: {done.result()}, kept in {folder}", flush=True)
-    return Heard(corpora, tuple(np.load(path, mmap_mode="r") for path in paths.values()))
+    return Heard(corpora, folder, tuple(np.load(path, mmap_mode="r") for path in paths.values()))
 
 
-def _listen_once(data: Path, build: Path, source: Source, kind: str, path: Path) -> str:
+def _listen_once(data: Path, build: Path, kind: str, path: Path) -> str:
     """Everything once, in a process of its own, on one thread."""
     torch.set_num_threads(1)
     corpora = read_corpora(data, build)
-    network = encoder(source).to(best_type())
+    network = encoder().to(best_type())
     way, _, number = kind.partition("-")
     around = world(data) if way == "scene" else None
     chance = torch.Generator().manual_seed({"plain": 0, "varied": 1000, "scene": 2000}[way] + int(number or 0))
     unfinished = path.with_suffix(".part")
     count = len(corpora.clips)
-    size = (count + len(corpora.noises), MOMENTS, source.width)
+    size = (count + len(corpora.noises), MOMENTS, WIDTH)
     heard = np.lib.format.open_memmap(unfinished, "w+", np.float16, size)
     noises = torch.from_numpy(corpora.noises).float()
     for start in range(0, count, AT_ONCE):
@@ -118,7 +114,7 @@ def varied_levels(levels: Tensor, noises: Tensor, variety: Variety, chance: torc
 
 @torch.no_grad()
 def moments(network: Encoder, levels: Tensor) -> Tensor:
-    """What a network hears in levels in dB [n, frames, bands]: float16 [n, moments, width]."""
+    """What a network hears in levels in dB [n, frames, bands]: float16 [n, moments, WIDTH]."""
     standard = (levels - SPEC.mean[0]) / SPEC.std[0]
     heard = network(standard.to(network.positions.dtype)).float().transpose(1, 2)
     pooled = functional.avg_pool1d(heard, POOLED, ceil_mode=True, count_include_pad=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,7 @@ from models.training.voice_encoder import NORM_EPSILON, STRIDE
 from models.training.voice_hearing import POOLED
 from models.training.voice_network import APART
 from models.training.voice_recipe import Trained
-from models.training.voice_weights import HEAD_WIDTH, Weights
-
-Limits = Mapping[str, tuple[float, float]]
-
-LIMITS: Limits = {"conv1": (-3.0, 3.0), "conv2": (-3.0, 4.0), "fc1": (-3.0, 4.0)}
-"""Where inputs of the encoder's GELUs are cut, by the layer before: below, a GELU gives next to nothing, above lies one
-value in ten thousand or fewer, and the 256 steps of int8 are finer for the rest (`models/voice_training.md`)."""
+from models.training.voice_weights import BLOCKS, HEAD_WIDTH, WIDTH, Weights
 
 
 def write_int8(file: Path, encoder: Weights, trained: Trained, examples: np.ndarray) -> None:
@@ -31,13 +24,31 @@ def write_int8(file: Path, encoder: Weights, trained: Trained, examples: np.ndar
     By how much rounding moves the logits of the examples on average, the last bias is moved back (Nagel et al.,
     Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019).
     """
-    model = twin(encoder, trained, LIMITS)
+    model = twin(encoder, trained)
     file.write_bytes(int8_file(model, examples))
-    exact = exact_logits(twin(encoder, trained, {}), examples)
-    moved = int8_logits(file, examples).mean(axis=0) - exact.mean(axis=0)
-    kernel, bias = model.layers[-1].get_weights()
-    model.layers[-1].set_weights([kernel, bias - moved])
-    file.write_bytes(int8_file(model, examples))
+    moved = int8_logits(file, examples).mean(axis=0) - exact_logits(model, examples).mean(axis=0)
+    move_last_bias(file, -moved)
+
+
+def move_last_bias(file: Path, by: np.ndarray) -> None:
+    """Add to the bias of the int8 file's last layer; ValueError if it does not end in a dense one with a bias.
+
+    A new conversion would do the same and take a minute.
+    """
+    from tensorflow.lite.python import schema_py_generated as schema
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model(str(file))
+    graph = model.subgraphs[0]
+    last = graph.operators[-1]
+    kind = model.operatorCodes[last.opcodeIndex].builtinCode
+    if kind != schema.BuiltinOperator.FULLY_CONNECTED or len(last.inputs) < 3 or last.inputs[2] < 0:
+        raise ValueError(f"{file} does not end in a dense layer with a bias")
+    bias = graph.tensors[last.inputs[2]]
+    buffer = model.buffers[bias.buffer]
+    steps = np.round(by / bias.quantization.scale).astype(np.int32)
+    buffer.data = (np.frombuffer(bytes(buffer.data), np.int32) + steps).view(np.uint8)
+    flatbuffer_utils.write_model(model, str(file))
 
 
 def exact_logits(model: Any, inputs: np.ndarray) -> np.ndarray:
@@ -48,8 +59,8 @@ def exact_logits(model: Any, inputs: np.ndarray) -> np.ndarray:
     return np.concatenate([ask(tf.constant(one[np.newaxis], tf.float32)).numpy() for one in inputs])
 
 
-def twin(encoder: Weights, trained: Trained, limits: Limits) -> Any:
-    """A Keras model that answers standardised log-mels as encoder and head do, but for what is cut; its batch is 1.
+def twin(encoder: Weights, trained: Trained) -> Any:
+    """A Keras model that answers standardised log-mels as encoder and head do; its batch is 1.
 
     The batch is fixed: with an open one the LSTM's loop cannot be lowered to the fused operator.
     """
@@ -57,7 +68,7 @@ def twin(encoder: Weights, trained: Trained, limits: Limits) -> Any:
 
     layers = tf.keras.layers
     entry = layers.Input((SPEC.frames, SPEC.bands), batch_size=1)
-    heard = layers.AveragePooling1D(POOLED, padding="same")(_heard(tf, entry, encoder, limits))
+    heard = layers.AveragePooling1D(POOLED, padding="same")(_heard(tf, entry, encoder))
     heard = _standardised(tf, heard, encoder, trained)
     members = trained.members.values()
     said = [_said(tf, heard, manner, member) for manner, member in trained.members.items()]
@@ -96,18 +107,16 @@ def _standardised(tf: Any, heard: Any, encoder: Weights, trained: Trained) -> An
     return (tf.nn.depthwise_conv2d(heard[:, :, tf.newaxis], kernel, (1, 1, 1, 1), "SAME") + tf.constant(shift))[:, :, 0]
 
 
-def _heard(tf: Any, levels: Any, weights: Weights, limits: Limits) -> Any:
+def _heard(tf: Any, levels: Any, weights: Weights) -> Any:
     """What `voice_encoder.Encoder` does, but for gain and shift of its last norm.
 
     Written so that rounding costs little: a norm's gain and shift are in the layers that follow, the powers are summed
     in one product, whose sum is of 32 bits, and linear layers are convolutions, whose outputs have a scale each.
     """
 
-    width = len(weights["conv1.bias"])
-
     def normed(values: Any) -> Any:
         apart = values - tf.reduce_mean(values, -1, keepdims=True)
-        power = tf.matmul(apart[:, :, tf.newaxis], apart[..., tf.newaxis])[..., 0] / width
+        power = tf.matmul(apart[:, :, tf.newaxis], apart[..., tf.newaxis])[..., 0] / WIDTH
         return apart * tf.math.rsqrt(power + NORM_EPSILON)
 
     def layer(name: str, norm: str = "", scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +129,7 @@ def _heard(tf: Any, levels: Any, weights: Weights, limits: Limits) -> Any:
         return matrix[np.newaxis, np.newaxis], shift
 
     def parted(values: Any) -> Any:
-        return tf.transpose(tf.reshape(values, (1, -1, width // HEAD_WIDTH, HEAD_WIDTH)), (0, 2, 1, 3))
+        return tf.transpose(tf.reshape(values, (1, -1, WIDTH // HEAD_WIDTH, HEAD_WIDTH)), (0, 2, 1, 3))
 
     def block(values: Any, name: str) -> Any:
         near = normed(values)
@@ -130,55 +139,30 @@ def _heard(tf: Any, levels: Any, weights: Weights, limits: Limits) -> Any:
         )
         looks = tf.nn.softmax(tf.matmul(query, key, transpose_b=True))
         seen = tf.transpose(tf.matmul(looks, value), (0, 2, 1, 3))
-        values = values + _linear(tf, tf.reshape(seen, (1, -1, width)), *layer(f"{name}out_proj"))
-        inner = _gelu(tf, normed(values), *layer(f"{name}fc1", f"{name}final_layer_norm"), limits.get("fc1"))
+        values = values + _linear(tf, tf.reshape(seen, (1, -1, WIDTH)), *layer(f"{name}out_proj"))
+        inner = _gelu(tf, _linear(tf, normed(values), *layer(f"{name}fc1", f"{name}final_layer_norm")))
         return values + _linear(tf, inner, *layer(f"{name}fc2"))
 
-    values = _convolved(tf, levels, weights, "conv1", limits=limits.get("conv1"))
-    values = _convolved(tf, values, weights, "conv2", stride=STRIDE, limits=limits.get("conv2"))
+    values = _convolved(tf, levels, weights, "conv1")
+    values = _convolved(tf, values, weights, "conv2", stride=STRIDE)
     values = values + weights["positions"]
-    for number in range(sum(name.endswith(".fc1.weight") for name in weights)):
+    for number in range(BLOCKS):
         values = block(values, f"blocks.{number}.")
     return normed(values)
 
 
-def _convolved(
-    tf: Any,
-    values: Any,
-    weights: Weights,
-    name: str,
-    stride: int = 1,
-    apart: int = 1,
-    limits: tuple[float, float] | None = None,
-) -> Any:
+def _convolved(tf: Any, values: Any, weights: Weights, name: str, stride: int = 1, apart: int = 1) -> Any:
     """A convolution over the frames or moments of [1, n, width], and a GELU."""
     kernel = weights[f"{name}.weight"].transpose(2, 1, 0)[:, np.newaxis]
-    return _gelu(tf, values, kernel, weights[f"{name}.bias"], limits, stride=stride, apart=apart)
+    return _gelu(tf, _linear(tf, values, kernel, weights[f"{name}.bias"], stride, apart))
 
 
-def _gelu(
-    tf: Any, values: Any, kernel: np.ndarray, shift: np.ndarray, limits: tuple[float, float] | None, **places: int
-) -> Any:
-    """The GELU of `_linear`, whose inputs are cut at the limits, if any, by a ReLU6 within it, and moved back."""
-    if limits is None:
-        return tf.nn.gelu(_linear(tf, values, kernel, shift, **places), approximate=False)
-    least, most = limits
-    scale = 6 / (most - least)
-    cut = _linear(tf, values, kernel * scale, (shift - least) * scale, cut=True, **places)
-    return tf.nn.gelu(cut / scale + least, approximate=False)
+def _gelu(tf: Any, values: Any) -> Any:
+    return tf.nn.gelu(values, approximate=False)
 
 
-def _linear(
-    tf: Any,
-    values: Any,
-    kernel: np.ndarray,
-    shift: np.ndarray,
-    stride: int = 1,
-    apart: int = 1,
-    cut: bool = False,
-) -> Any:
-    """[1, n, out] of values [1, n, in] and a kernel [near, 1, in, out]; if `cut`, at 0 and 6."""
+def _linear(tf: Any, values: Any, kernel: np.ndarray, shift: np.ndarray, stride: int = 1, apart: int = 1) -> Any:
+    """[1, n, out] of values [1, n, in] and a kernel [near, 1, in, out]."""
     weights = tf.constant(kernel, tf.float32)
     summed = tf.nn.conv2d(values[:, :, tf.newaxis], weights, (1, stride, 1, 1), "SAME", dilations=(1, apart, 1, 1))
-    summed = summed + tf.constant(shift, tf.float32)
-    return (tf.nn.relu6(summed) if cut else summed)[:, :, 0]
+    return (summed + tf.constant(shift, tf.float32))[:, :, 0]

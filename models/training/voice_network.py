@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from device.domain.labels import LABELS
+from models.training.voice_weights import WIDTH
 
 MANNERS = ("plain", "convolved", "centred")
 """How heads listen: to moments as they are; to what two convolutions make of them; to how they differ from the mean of
@@ -24,14 +25,14 @@ MASKS = 8
 class VoiceHead(nn.Module):
     """Logits of seven labels."""
 
-    def __init__(self, manner: str, width: int, units: int, dropouts: tuple[float, float] = (0.0, 0.0)) -> None:
+    def __init__(self, manner: str, units: int, dropouts: tuple[float, float] = (0.0, 0.0)) -> None:
         super().__init__()
         self.manner = manner
         self.dropouts = dropouts
         if manner == "convolved":
-            self.near = nn.Conv1d(width, CONVOLVED, SPANS[0], padding="same")
+            self.near = nn.Conv1d(WIDTH, CONVOLVED, SPANS[0], padding="same")
             self.wider = nn.Conv1d(CONVOLVED, CONVOLVED, SPANS[1], padding="same", dilation=APART)
-        self.lstm = nn.LSTM(CONVOLVED if manner == "convolved" else width, units, batch_first=True, bidirectional=True)
+        self.lstm = nn.LSTM(CONVOLVED if manner == "convolved" else WIDTH, units, batch_first=True, bidirectional=True)
         self.dense = nn.Linear(2 * units, len(LABELS))
         for name, weight in self.lstm.named_parameters():
             if name.startswith("weight_ih"):
@@ -46,7 +47,7 @@ class VoiceHead(nn.Module):
             weight.requires_grad_(not name.startswith("bias_hh"))
 
     def forward(self, heard: Tensor) -> Tensor:
-        """[n, 7] of standardised moments [n, moments, width]; some of it is dropped while training."""
+        """[n, 7] of standardised moments [n, moments, WIDTH]; some of it is dropped while training."""
         values = _dropped(heard, self.dropouts[0]) if self.training else heard
         if self.manner == "centred":
             values = values - values.mean(dim=1, keepdim=True)
@@ -65,7 +66,6 @@ def _dropped(values: Tensor, share: float) -> Tensor:
 
 def head_of(manner: str, weights: dict[str, Tensor]) -> VoiceHead:
     """A head with these weights, to be asked."""
-    width = weights["near.weight" if manner == "convolved" else "lstm.weight_ih_l0"].shape[1]
-    head = VoiceHead(manner, width, weights["lstm.weight_hh_l0"].shape[1])
+    head = VoiceHead(manner, weights["lstm.weight_hh_l0"].shape[1])
     head.load_state_dict(weights)
     return head.eval()

@@ -22,7 +22,7 @@ from models.training.voice_keras import write_int8
 from models.training.voice_recipe import Recipe, answers
 from models.training.voice_recordings import read_corpora
 from models.training.voice_shelf import kept_or_trained, name_of
-from models.training.voice_weights import SHIPPED
+from models.training.voice_weights import pretrained
 
 TABLE = Path("models/voice_protocols.md")
 EXAMPLES = 100
@@ -54,10 +54,9 @@ def run(data: Path, recipe: Recipe, only: str, build: Path, seed: int) -> None:
     planned: dict[str, list[Fold]] = {}
     for fold in folds(corpora, seed):
         planned.setdefault(fold.protocol, []).append(fold)
-    results = build / SHIPPED.name / "results"
-    results.mkdir(parents=True, exist_ok=True)
     keep_functionals(corpora, build)
-    listen(data, build)
+    results = listen(data, build).folder / "results"
+    results.mkdir(exist_ok=True)
     with _workers() as workers:
         running = {}
         for fold in (fold for protocol, some in planned.items() if only in protocol for fold in some):
@@ -90,11 +89,11 @@ def _measure_alone(data: Path, fold: Fold, recipe: Recipe, path: Path, build: Pa
 
 def measure(heard: Heard, fold: Fold, recipe: Recipe, path: Path, build: Path, seed: int) -> Result:
     """Train and convert a fold's network, beside `path`, and count what it and the baseline read right."""
-    trained = kept_or_trained(fold.stem, heard, fold.train, recipe, seed, build / SHIPPED.name)
+    trained = kept_or_trained(fold.stem, heard, fold.train, recipe, seed)
     corpora = heard.corpora
     some = np.random.default_rng(seed).choice(fold.train, EXAMPLES, replace=False)
     file = path.with_suffix(".tflite")
-    write_int8(file, SHIPPED.pretrained(PLACES), trained, inputs_of(corpora, some))
+    write_int8(file, pretrained(PLACES), trained, inputs_of(corpora, some))
     truth = corpora.label[fold.test]
     return Result(
         fold.protocol,

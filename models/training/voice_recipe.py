@@ -65,7 +65,7 @@ class Trained:
     members: dict[str, dict[str, np.ndarray]]
     """The weights of a VoiceHead for each manner."""
     mean: np.ndarray
-    """Of the moments that were trained on; float32 [width]."""
+    """Of the moments that were trained on; float32 [WIDTH]."""
     std: np.ndarray
 
 
@@ -85,7 +85,7 @@ def _member(
     heard: Heard, rows: np.ndarray, recipe: Recipe, manner: str, seed: int, mean: np.ndarray, std: np.ndarray
 ) -> dict[str, np.ndarray]:
     torch.manual_seed(seed)
-    head = VoiceHead(manner, heard.width, recipe.units, recipe.dropouts).train()
+    head = VoiceHead(manner, recipe.units, recipe.dropouts).train()
     learned = [weight for weight in head.parameters() if weight.requires_grad]
     average = [weight.detach().clone() for weight in learned]
     optimiser = torch.optim.AdamW(learned, weight_decay=recipe.weight_decay)
@@ -118,7 +118,7 @@ def _member(
 def _batch(
     heard: Heard, drawn: Drawn, step: int, target: Tensor, mean: np.ndarray, std: np.ndarray, noise_rows: int
 ) -> tuple[Tensor, Tensor]:
-    """Moments [n, moments, width] and targets [n, 7]: speech, and some noise, all mixed."""
+    """Moments [n, moments, WIDTH] and targets [n, 7]: speech, and some noise, all mixed."""
     rows = drawn.rows[step]
     wanted = target[torch.from_numpy(rows)]
     wanted[:noise_rows] = 1 / len(LABELS)

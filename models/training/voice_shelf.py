@@ -1,4 +1,4 @@
-"""Trained heads on the disk, each in a file of its own, so that a run that was stopped goes on where it was."""
+"""Trained heads on the disk beside what they were trained on, each in a file, so that a stopped run goes on."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def name_of(stem: str, recipe: Recipe) -> str:
     return f"{stem}--{recipe.steps}--{recipe.mark}"
 
 
-def kept_or_trained(stem: str, heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int, build: Path) -> Trained:
-    """The head of this name in `build`, which is trained now if there is none."""
-    path = build / "heads" / f"{name_of(stem, recipe)}.npz"
+def kept_or_trained(stem: str, heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int) -> Trained:
+    """The head of this name, which is trained now if there is none."""
+    path = heard.folder / "heads" / f"{name_of(stem, recipe)}.npz"
     if path.exists():
         return _read(path)
     trained = train(heard, rows, recipe, seed)
