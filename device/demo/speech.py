@@ -35,7 +35,7 @@ class Manner:
     level_dbfs: float
     """Root mean square of the whole."""
     raised: float = 1.0
-    """Pitch and resonances times this: a smile shortens the vocal tract, a drooping mouth lengthens it."""
+    """Pitch and resonances times this: a shorter vocal tract, as of a smile or a small person."""
     dull_above_hz: float = 0.0
     """From here on the voice falls by 6 dB an octave more: little effort in it; 0 leaves it bright."""
     dying: float = 0.0
@@ -51,8 +51,8 @@ HAPPY = Manner(
         "What a beautiful day it is!",
     ),
     voice="en-us+f2",
-    words_per_minute=175,
-    pitch=95,
+    words_per_minute=135,
+    pitch=99,
     range_percent=300,
     level_dbfs=-22.0,
     raised=1.1,
@@ -66,11 +66,11 @@ SAD = Manner(
         "Nobody called.",
     ),
     voice="en-us+steph",
-    words_per_minute=130,
+    words_per_minute=115,
     pitch=25,
     range_percent=10,
     level_dbfs=-26.0,
-    raised=0.9,
+    raised=1.1,
     dull_above_hz=200.0,
     dying=4.0,
 )

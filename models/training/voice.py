@@ -7,7 +7,7 @@
 `DIR` holds `tess/`, `ravdess/`, `nemo/` (16 kHz mono) and `esc10/` (noise). With `--protocols` the recipe is trained
 anew for every fold, beside a classic baseline, and `models/voice_protocols.md` is written; with `--trials` recipes are
 measured on voices they have not heard, never on the test part; nothing ships then. What has been made is kept in
-`build/voice/` (5 GB), so that a run that was stopped goes on where it was. PyTorch trains, TensorFlow only converts.
+`build/voice/` (6 GB), so that a run that was stopped goes on where it was. PyTorch trains, TensorFlow only converts.
 """
 
 from __future__ import annotations
