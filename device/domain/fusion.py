@@ -10,7 +10,7 @@ from device.domain.labels import LABELS
 from device.domain.reading import Modality, Posterior, Reading, normalised
 
 SMALLEST_PROBABILITY = 1e-4
-WEIGHT_POWER = 0.5
+WEIGHT_POWER = 0.6
 """How far the weight of a reading decides what it counts beside others."""
 TOO_OLD = "too old"
 
@@ -25,7 +25,7 @@ class FusionSettings:
     """An older reading says nothing."""
     smallest_weight: float = field(default=0.01, metadata={"range": (0.0, 1.0)})
     """A reading with less weight is ignored."""
-    voice_trust: float = field(default=0.5, metadata={"range": (0.05, 1.0)})
+    voice_trust: float = field(default=0.4, metadata={"range": (0.05, 1.0)})
     """What a voice counts beside a face of the same weight; one alone always has its own say."""
 
 
