@@ -93,6 +93,13 @@ def test_a_poor_reading_is_ignored_and_the_reason_is_told() -> None:
     assert explain(fused.shares) == "face sad 0.90, voice ignored: own music"
 
 
+def test_what_has_no_weight_at_all_is_ignored_even_where_any_weight_counts() -> None:
+    everything = replace(FUSION, smallest_weight=0.0)
+    for readings in ([reading("sad"), reading("happy", Modality.VOICE, quality=0.0)], [reading("sad", quality=0.0)]):
+        fused = fuse(readings, 0.0, everything)
+        assert fused and fused.shares[-1].ignored == "not sure"
+
+
 def test_no_usable_reading_gives_no_answer() -> None:
     assert fuse([], 0.0, FUSION) is None
     assert fuse([reading("happy", at=-13.0)], 0.0, FUSION) is None

@@ -115,7 +115,7 @@ def _share(reading: Reading, now_seconds: float, settings: FusionSettings) -> Sh
     weight = weight_of(reading, now_seconds, settings)
     expired = now_seconds - reading.at_seconds > settings.expiry_seconds
     ignored = ""
-    if expired or weight < settings.smallest_weight:
+    if expired or weight <= 0 or weight < settings.smallest_weight:
         ignored = TOO_OLD if expired else reading.note or "not sure"
     people = tuple(person.posterior.label for person in reading.people) if len(reading.people) > 1 else ()
     return Share(reading.modality, reading.posterior.label, reading.posterior.top, weight, ignored, people)
