@@ -60,7 +60,7 @@ def check_twin() -> None:
     print(
         f"of {largest:.2f}, the twin is {apart:.1e} apart, the int8 file {rounded:.4f} in the mean ({moved:.4f} always)"
     )
-    assert apart < 1e-3 * largest and moved < 0.02 * largest and rounded < 0.04 * largest
+    assert apart < 1e-3 * largest and moved < 0.02 * largest and rounded < 0.06 * largest
 
 
 def check_variations() -> None:
