@@ -65,7 +65,7 @@ def test_both_runtimes_agree_to_half_a_logit(card: FaceCard | VoiceCard) -> None
     if missing:
         pytest.skip(f"{missing[0]} is missing")
     one, other = (TfliteClassifier(card, runtime=name) for name in RUNTIMES)
-    # Their int8 kernels round differently, layer by layer: 0.24 at most on 300 faces, 0.36 on noise, which these are.
+    # Their int8 kernels round differently, layer by layer; `moodify bench runtimes` tells by how much on such noise.
     for model_input in inputs_for(card, 20):
         assert np.abs(one.logits(model_input) - other.logits(model_input)).max() <= 0.5
 

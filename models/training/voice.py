@@ -135,7 +135,7 @@ def facts(
             "split": SPLIT_TEXT,
         },
         "measured": measured,
-        "licence_note": "The LSTMs are our own work; the layers before them are others' (MIT). The data "
+        "licence_note": "The heads are our own work; the encoder before them is others' (MIT). The data "
         "sets are licensed for non-commercial use, which limits what the weights may be used for: to research and "
         "private use.",
     }

@@ -33,7 +33,7 @@ def write_int8(file: Path, encoder: Weights, trained: Trained, examples: np.ndar
 def move_last_bias(file: Path, by: np.ndarray) -> None:
     """Add to the bias of the int8 file's last layer; ValueError if it does not end in a dense one with a bias.
 
-    A new conversion would do the same and take a minute.
+    A new conversion would take a minute, and differ in the range of the output, which stays.
     """
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
