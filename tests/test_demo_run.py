@@ -144,6 +144,28 @@ def test_two_demos_do_not_share_a_folder(folder: Path) -> None:
     assert first.end()[0] == 130
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_drops_is_heard_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from device.demo import run
+
+    class Dropping:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def play(*_: object) -> int:
+        Dropping()
+        run._pause()
+        return 0
+
+    monkeypatch.setattr(run, "_play", play)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        assert run.run_demo(1.0, False, None, 0, False) == 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_a_taken_port_is_said_and_another_one_used(folder: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -54,6 +55,7 @@ def run_demo(seconds: float | None, live: bool, folder: Path | None, port: int, 
     `live` uses the real camera and microphone instead of the scene, `sound` plays aloud. SetupError when something is
     missing; 130 after Ctrl-C.
     """
+    _asked_to_stop.clear()
     # SIGINT too: a background job of a shell inherits it ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
@@ -97,7 +99,7 @@ def _watch(stage: Stage, seconds: float | None, presses: int) -> int:
     """Tell what happens until the time is over; the exit status."""
     evidence, began, left, tried = Evidence(), time.monotonic(), presses, 0.0
     while seconds is None or time.monotonic() - began < seconds:
-        time.sleep(LOOK_SECONDS)
+        _pause()
         now = time.monotonic() - began
         for name, ended in (("MPD", stage.mpd.ended), ("the broker", stage.broker.ended)):
             if ended:
@@ -208,7 +210,7 @@ def _wait_until_ready(speaker: Child) -> str | None:
             return page[0] if page else "page: none"
         if time.monotonic() > end_seconds:
             raise SetupError(f"the speaker: not ready after {START_SECONDS:.0f} s; see {speaker.log}")
-        time.sleep(LOOK_SECONDS)
+        _pause()
     return None
 
 
@@ -266,5 +268,16 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
+_asked_to_stop = threading.Event()
+
+
 def _stop(_number: int, _frame: object) -> NoReturn:
+    _asked_to_stop.set()
     raise KeyboardInterrupt
+
+
+def _pause() -> None:
+    """Until the next look. Python drops what is raised in the callbacks of a fork: who asked in one is heard here."""
+    time.sleep(LOOK_SECONDS)
+    if _asked_to_stop.is_set():
+        raise KeyboardInterrupt
