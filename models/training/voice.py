@@ -49,6 +49,7 @@ from models.training.voice_trials import accuracies
 from models.training.voice_weights import CREDIT, pretrained
 
 SEED = 7
+"""Of the folds and of the clips that set the ranges; the heads begin from their recipe's."""
 EXAMPLES = 400
 """Inputs that set the ranges of the int8 file."""
 BUILD = Path("build/voice")
@@ -59,7 +60,7 @@ def ship(heard: Heard, recipe: Recipe, model: Path) -> dict[str, Any]:
     """Write the int8 file and its card; what was measured."""
     corpora = heard.corpora
     rows = {part: corpora.rows(lambda clip, part=part: clip.part == part) for part in (TRAIN, VALIDATION, TEST)}
-    trained = kept_or_trained("ships", heard, rows[TRAIN], recipe, SEED)
+    trained = kept_or_trained("ships", heard, rows[TRAIN], recipe)
     encoder = pretrained(PLACES)
     some = np.random.default_rng(SEED).choice(rows[TRAIN], EXAMPLES, replace=False)
     write_int8(model, encoder, trained, inputs_of(corpora, some))
@@ -75,7 +76,7 @@ def ship(heard: Heard, recipe: Recipe, model: Path) -> dict[str, Any]:
     members = trained.members.values()
     learned = [w for member in members for name, w in member.items() if not name.startswith("lstm.bias_hh")]
     parameters = sum(weight.size for weight in (*encoder.values(), *learned))
-    write_card(model, facts(parameters, corpora, temperature, recipe.steps, measured))
+    write_card(model, facts(parameters, corpora, temperature, recipe, measured))
     return measured
 
 
@@ -89,7 +90,7 @@ def temperature_for_strangers(heard: Heard, recipe: Recipe) -> float:
     parts = []
     for fold in trials(corpora):
         if fold.protocol == "strangers":
-            trained = kept_or_trained(fold.stem, heard, fold.train, recipe, SEED)
+            trained = kept_or_trained(fold.stem, heard, fold.train, recipe)
             for variant in range(len(heard.variants)):
                 said = answers(trained, heard, fold.test, variant)
                 parts.append((said, corpora.label[fold.test], corpora.corpus[fold.test]))
@@ -101,14 +102,14 @@ def facts(
     parameters: int,
     corpora: Corpora,
     temperature: float,
-    steps: int,
+    recipe: Recipe,
     measured: dict[str, Any],
 ) -> dict[str, Any]:
     """What the card says about this model."""
     return {
         "name": "moodify-voice",
         "modality": "voice",
-        "version": "5.0.0",
+        "version": "5.1.0",
         "labels": list(LABELS),
         "input": {
             "shape": [1, SPEC.frames, SPEC.bands],
@@ -128,10 +129,10 @@ def facts(
                 }
                 for corpus in CORPORA
             ],
-            "command": f"scripts/train voice --data DIR --steps {steps}",
+            "command": f"scripts/train voice --data DIR --steps {recipe.steps}",
             "pretrained": CREDIT,
-            "seed": SEED,
-            "steps": steps,
+            "seed": recipe.seed,
+            "steps": recipe.steps,
             "split": SPLIT_TEXT,
         },
         "measured": measured,
@@ -163,7 +164,7 @@ def main() -> None:
         return
     heard = listen(arguments.data, BUILD)
     if arguments.trials is not None:
-        voice_trials.run(heard, arguments.trials or list(voice_trials.RECIPES), arguments.steps, arguments.only, SEED)
+        voice_trials.run(heard, arguments.trials or list(voice_trials.RECIPES), arguments.steps, arguments.only)
     else:
         print(json.dumps(ship(heard, recipe, arguments.model), indent=1))
 

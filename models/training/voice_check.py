@@ -42,11 +42,15 @@ def check_twin() -> None:
     levels = sounds(20, np.random.default_rng(1))
     heard = moments(encoder(), torch.from_numpy(levels)).float().numpy()
     mean, std = heard.mean(axis=(0, 1)), heard.std(axis=(0, 1)) + 1e-3
-    heads = [VoiceHead(manner, Recipe().units).eval() for manner in MANNERS]
-    members = {head.manner: {name: weight.numpy() for name, weight in head.state_dict().items()} for head in heads}
+    heads = {manner: VoiceHead(manner, Recipe().units).eval() for manner in MANNERS}
+    members = {
+        manner: {name: weight.numpy() for name, weight in head.state_dict().items()} for manner, head in heads.items()
+    }
     trained = Trained(members, mean, std)
     with torch.no_grad():
-        ours = torch.stack([head(torch.from_numpy((heard - mean) / std)) for head in heads]).mean(dim=0).numpy()
+        ours = (
+            torch.stack([head(torch.from_numpy((heard - mean) / std)) for head in heads.values()]).mean(dim=0).numpy()
+        )
     inputs = (levels - SPEC.mean[0]) / SPEC.std[0]
     weights = pretrained(PLACES)
     model = twin(weights, trained)
@@ -95,9 +99,9 @@ def check_learning() -> None:
         heard[row, : MOMENTS // 2, 10 + clip.label] += 3
     nothing = np.empty((len(clips), 0, 0), np.float16)
     corpora = Corpora(clips, nothing, nothing[:3])
-    recipe = Recipe(manners=("plain", "convolved"), steps=60, averaged=0.8, variants=1)
+    recipe = Recipe(manners=("plain", "convolved", "unordered"), seed=3, steps=60, averaged=0.8, variants=1)
     known = Heard(corpora, Path(), (heard,))
-    right = answers(train(known, np.arange(len(clips)), recipe, 1), known, np.arange(len(clips))).argmax(axis=1)
+    right = answers(train(known, np.arange(len(clips)), recipe), known, np.arange(len(clips))).argmax(axis=1)
     share = (right == corpora.label).mean()
     print(f"{share:.0%} of two kinds of sounds are told apart after {recipe.steps} steps")
     assert share > 0.9

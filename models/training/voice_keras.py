@@ -13,7 +13,7 @@ from models.training.measuring import int8_logits
 from models.training.voice_corpora import SPEC
 from models.training.voice_encoder import NORM_EPSILON, STRIDE
 from models.training.voice_hearing import POOLED
-from models.training.voice_network import APART
+from models.training.voice_network import POOLING, SPANS
 from models.training.voice_recipe import Trained
 from models.training.voice_weights import BLOCKS, HEAD_WIDTH, WIDTH, Weights
 
@@ -73,7 +73,7 @@ def twin(encoder: Weights, trained: Trained) -> Any:
     members = trained.members.values()
     said = [_said(tf, heard, manner, member) for manner, member in trained.members.items()]
     dense = layers.Dense(len(LABELS))
-    model = tf.keras.Model(entry, dense(layers.Concatenate()([one for both in said for one in both])))
+    model = tf.keras.Model(entry, dense(layers.Concatenate()([one for part in said for one in part])))
     kernel = np.concatenate([member["dense.weight"].T for member in members])
     bias = np.mean([member["dense.bias"] for member in members], axis=0)
     dense.set_weights([kernel / len(members), bias])
@@ -81,12 +81,16 @@ def twin(encoder: Weights, trained: Trained) -> Any:
 
 
 def _said(tf: Any, heard: Any, manner: str, weights: Weights) -> list[Any]:
-    """What both LSTMs of a head say in the mean over all moments, [1, units] each; as `VoiceHead` does."""
+    """What goes into the dense layer of a head, [1, n] each; as `VoiceHead` does."""
     if manner == "centred":
         heard = heard - tf.reduce_mean(heard, 1, keepdims=True)
-    if manner == "convolved":
-        heard = _convolved(tf, heard, weights, "near")
-        heard = heard + _convolved(tf, heard, weights, "wider", apart=APART)
+    for number in range(len(SPANS.get(manner, ()))):
+        near = _convolved(tf, heard, weights, f"convolutions.{number}", apart=2**number)
+        heard = heard + near if number else near
+    if manner in POOLING:
+        both = tf.concat([tf.reduce_mean(heard, 1, keepdims=True), tf.reduce_max(heard, 1, keepdims=True)], 2)
+        kernel = weights["hidden.weight"].T[np.newaxis, np.newaxis]
+        return [_gelu(tf, _linear(tf, both, kernel, weights["hidden.bias"]))[:, 0]]
     units = weights["lstm.weight_hh_l0"].shape[1]
     said = []
     for direction in ("", "_reverse"):

@@ -89,7 +89,7 @@ def _measure_alone(data: Path, fold: Fold, recipe: Recipe, path: Path, build: Pa
 
 def measure(heard: Heard, fold: Fold, recipe: Recipe, path: Path, build: Path, seed: int) -> Result:
     """Train and convert a fold's network, beside `path`, and count what it and the baseline read right."""
-    trained = kept_or_trained(fold.stem, heard, fold.train, recipe, seed)
+    trained = kept_or_trained(fold.stem, heard, fold.train, recipe)
     corpora = heard.corpora
     some = np.random.default_rng(seed).choice(fold.train, EXAMPLES, replace=False)
     file = path.with_suffix(".tflite")

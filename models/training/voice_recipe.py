@@ -29,7 +29,7 @@ class Recipe:
     manners: tuple[str, ...] = MANNERS
     """Of the heads whose mean answers."""
     units: int = 96
-    """Of each LSTM; a head has one for either direction."""
+    """Of each LSTM; a head that has any has one for either direction."""
     steps: int = 1500
     batch: int = 64
     peak_rate: float = 1.5e-3
@@ -51,6 +51,8 @@ class Recipe:
     """Rows of a batch that hold noise without speech; nothing is right about them but not to know."""
     variants: int = len(KINDS)
     """Of each clip that are drawn from."""
+    seed: int = 21
+    """What chance begins from, of the first head; every further one has the next number."""
 
     @property
     def mark(self) -> str:
@@ -63,20 +65,19 @@ class Trained:
     """What a training leaves."""
 
     members: dict[str, dict[str, np.ndarray]]
-    """The weights of a VoiceHead for each manner."""
+    """The weights of a head for each manner."""
     mean: np.ndarray
     """Of the moments that were trained on; float32 [WIDTH]."""
     std: np.ndarray
 
 
-def train(heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int) -> Trained:
+def train(heard: Heard, rows: np.ndarray, recipe: Recipe) -> Trained:
     """Train on `rows` of the clips."""
     some = heard.take(0, rows[:: max(1, len(rows) // STANDARD_CLIPS)])
     mean, std = some.mean(axis=(0, 1)), some.std(axis=(0, 1))
-    seeds = range(seed * len(recipe.manners), (seed + 1) * len(recipe.manners))
     members = {
-        manner: _member(heard, rows, recipe, manner, own, mean, std)
-        for manner, own in zip(recipe.manners, seeds, strict=True)
+        manner: _member(heard, rows, recipe, manner, seed, mean, std)
+        for seed, manner in enumerate(recipe.manners, start=recipe.seed)
     }
     return Trained(members, mean, std)
 

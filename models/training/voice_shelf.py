@@ -15,12 +15,12 @@ def name_of(stem: str, recipe: Recipe) -> str:
     return f"{stem}--{recipe.steps}--{recipe.mark}"
 
 
-def kept_or_trained(stem: str, heard: Heard, rows: np.ndarray, recipe: Recipe, seed: int) -> Trained:
+def kept_or_trained(stem: str, heard: Heard, rows: np.ndarray, recipe: Recipe) -> Trained:
     """The head of this name, which is trained now if there is none."""
     path = heard.folder / "heads" / f"{name_of(stem, recipe)}.npz"
     if path.exists():
         return _read(path)
-    trained = train(heard, rows, recipe, seed)
+    trained = train(heard, rows, recipe)
     _write(trained, path)
     return trained
 

@@ -25,13 +25,13 @@ RECIPES = {
 """Each told in `models/voice_training.md`."""
 
 
-def run(heard: Heard, names: Sequence[str], steps: int, only: str, seed: int) -> None:
+def run(heard: Heard, names: Sequence[str], steps: int, only: str) -> None:
     """Print a JSON line for each recipe and trial with `only` in its name."""
     for name in names:
         for fold in trials(heard.corpora):
             if only in fold.name:
                 recipe = replace(RECIPES[name], steps=steps_of(fold, heard.corpora, steps))
-                logits = answers(train(heard, fold.train, recipe, seed), heard, fold.test)
+                logits = answers(train(heard, fold.train, recipe), heard, fold.test)
                 line = {"recipe": name, "trial": fold.name, **accuracies(logits, heard.corpora, fold.test)}
                 print(json.dumps(line), flush=True)
 
