@@ -42,15 +42,11 @@ def check_twin() -> None:
     levels = sounds(20, np.random.default_rng(1))
     heard = moments(encoder(), torch.from_numpy(levels)).float().numpy()
     mean, std = heard.mean(axis=(0, 1)), heard.std(axis=(0, 1)) + 1e-3
-    heads = {manner: VoiceHead(manner, Recipe().units).eval() for manner in MANNERS}
-    members = {
-        manner: {name: weight.numpy() for name, weight in head.state_dict().items()} for manner, head in heads.items()
-    }
+    heads = [VoiceHead(manner, Recipe().units).eval() for manner in MANNERS]
+    members = {head.manner: {name: weight.numpy() for name, weight in head.state_dict().items()} for head in heads}
     trained = Trained(members, mean, std)
     with torch.no_grad():
-        ours = (
-            torch.stack([head(torch.from_numpy((heard - mean) / std)) for head in heads.values()]).mean(dim=0).numpy()
-        )
+        ours = torch.stack([head(torch.from_numpy((heard - mean) / std)) for head in heads]).mean(dim=0).numpy()
     inputs = (levels - SPEC.mean[0]) / SPEC.std[0]
     weights = pretrained(PLACES)
     model = twin(weights, trained)
