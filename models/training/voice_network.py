@@ -38,8 +38,10 @@ class VoiceHead(nn.Module):
         if manner in POOLING:
             self.hidden = nn.Linear(2 * CONVOLVED, CONVOLVED)
         else:
-            self.lstm = _lstm(CONVOLVED if spans else WIDTH, units)
+            self.lstm = nn.LSTM(CONVOLVED if spans else WIDTH, units, batch_first=True, bidirectional=True)
         self.dense = nn.Linear(CONVOLVED if manner in POOLING else 2 * units, len(LABELS))
+        if manner not in POOLING:
+            _begin(self.lstm)
 
     def forward(self, heard: Tensor) -> Tensor:
         """[n, 7] of standardised moments [n, moments, WIDTH]; some of it is dropped while training."""
@@ -60,8 +62,8 @@ class VoiceHead(nn.Module):
         return functional.dropout(values, self.dropouts[1], self.training)
 
 
-def _lstm(width: int, units: int) -> nn.LSTM:
-    lstm = nn.LSTM(width, units, batch_first=True, bidirectional=True)
+def _begin(lstm: nn.LSTM) -> None:
+    """Weights to begin with, as Keras has them."""
     for name, weight in lstm.named_parameters():
         if name.startswith("weight_ih"):
             nn.init.xavier_uniform_(weight)
@@ -70,10 +72,9 @@ def _lstm(width: int, units: int) -> nn.LSTM:
         else:
             nn.init.zeros_(weight)
         if name.startswith("bias_ih"):
-            nn.init.ones_(weight[units : 2 * units].detach())
+            nn.init.ones_(weight[lstm.hidden_size : 2 * lstm.hidden_size].detach())
         # One of the two biases is enough, and Keras has but one.
         weight.requires_grad_(not name.startswith("bias_hh"))
-    return lstm
 
 
 def _dropped(values: Tensor, share: float) -> Tensor:
