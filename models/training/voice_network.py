@@ -40,6 +40,7 @@ class VoiceHead(nn.Module):
         else:
             self.lstm = nn.LSTM(CONVOLVED if spans else WIDTH, units, batch_first=True, bidirectional=True)
         self.dense = nn.Linear(CONVOLVED if manner in POOLING else 2 * units, len(LABELS))
+        # Last, as the heads that ship were begun: in another order chance draws other weights.
         if manner not in POOLING:
             _begin(self.lstm)
 
