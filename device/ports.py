@@ -111,8 +111,8 @@ class Classifier(Protocol):
 class SpeechGate(Protocol):
     """Tells speech from everything else."""
 
-    def speech_probability(self, samples: Waveform) -> float:
-        """Share of `samples` (16 kHz mono) that is speech, 0 … 1; keeps no state between calls."""
+    def spoken(self, samples: Waveform) -> NDArray[np.bool_]:
+        """Which of `samples` (16 kHz mono, [n]) are speech, bool [n]; keeps no state between calls."""
 
 
 class Player(Protocol):

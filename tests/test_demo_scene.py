@@ -119,7 +119,7 @@ def test_both_voices_are_heard_as_speech_and_the_pauses_between_people_are_not(s
     gate = SileroSpeechGate()
 
     def share(begin: float, end: float) -> float:
-        return gate.speech_probability(scene.sound_between(begin, end))
+        return float(gate.spoken(scene.sound_between(begin, end)).mean())
 
     for sound in scene.sounds:
         assert share(sound.from_seconds, sound.to_seconds) > 0.4

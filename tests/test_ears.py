@@ -12,7 +12,7 @@ import pytest
 from device.adapters.speech_silero import SileroSpeechGate
 from device.domain.reading import Modality, Posterior, Reading
 from device.ports import SAMPLE_RATE_HZ, Chunk
-from device.sensing.ears import Ears, measure_levels, stands_out
+from device.sensing.ears import LEAST_NOISE_FACTOR, Ears, measure_levels, speech_over_rest_db, stands_out
 from device.sensing.echo import LAG_SECONDS, without_music
 from device.sensing.logmel_spec import LogMelSpec
 from device.sensing.own_music import Reference
@@ -24,14 +24,22 @@ WINDOW = SPEC.window_samples
 
 
 class LoudIsSpeech:
-    """A gate that takes every loud sample for speech."""
+    """A gate that takes every loud 20 ms for speech."""
 
     def __init__(self) -> None:
         self.heard_samples = 0
 
-    def speech_probability(self, samples: np.ndarray) -> float:
+    def spoken(self, samples: np.ndarray) -> np.ndarray:
         self.heard_samples += len(samples)
-        return float(np.mean(np.abs(samples) > 0.01))
+        parts = np.array_split(samples, len(samples) // 320)
+        return np.concatenate([np.full(len(part), rms(part) > 0.008) for part in parts])
+
+
+class FirstIsSpeech:
+    """A gate that takes the first half of each second for speech."""
+
+    def spoken(self, samples: np.ndarray) -> np.ndarray:
+        return np.arange(len(samples)) % SAMPLE_RATE_HZ < SAMPLE_RATE_HZ // 2
 
 
 class Happy:
@@ -100,8 +108,8 @@ def test_an_utterance_that_has_been_read_is_not_read_again() -> None:
 def test_no_sound_older_than_the_window_is_kept() -> None:
     ears = ears_with()
     hear(ears, voice(20.0))
-    kept = [value for value in vars(ears).values() if isinstance(value, np.ndarray)]
-    assert sum(map(len, kept)) <= WINDOW
+    kept = [len(value) for value in vars(ears).values() if isinstance(value, np.ndarray)]
+    assert max(kept) == WINDOW
 
 
 def test_nothing_that_was_heard_is_kept_once_the_microphone_is_closed() -> None:
@@ -161,7 +169,7 @@ def test_clear_speech_has_full_quality_and_no_note() -> None:
 @pytest.mark.parametrize(
     ("sound", "note"),
     [
-        pytest.param(voice(3.0, 0.1) + noise(3.0, 0.04), "noise", id="noise"),
+        pytest.param(voice(3.0, 0.1) + noise(3.0, 0.07), "noise", id="noise"),
         pytest.param(np.clip(voice(3.0, 2.0), -1, 1), "clipped", id="clipped"),
         pytest.param(np.concatenate([noise(2.1, 0.0005), voice(0.9)]), "little speech", id="little"),
     ],
@@ -174,12 +182,47 @@ def test_the_worst_fault_of_the_sound_is_noted(sound: np.ndarray, note: str) -> 
 
 def test_faint_speech_is_noted() -> None:
     class AllIsSpeech:
-        def speech_probability(self, samples: np.ndarray) -> float:
-            return 1.0
+        def spoken(self, samples: np.ndarray) -> np.ndarray:
+            return np.ones(len(samples), np.bool_)
 
     reading = hear(ears_with(gate=AllIsSpeech()), voice(3.0, 0.002))[-1]
     assert reading.note == "faint"
     assert reading.quality < 0.8
+
+
+def between_words(level: float) -> np.ndarray:
+    """Speech in the first half of each second, and a bark as loud as `level` in the second half."""
+    at = np.arange(3 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+    barks = noise(3.0, level, seed=5) * ((at % 1.0 > 0.6) & (at % 1.0 < 0.7))
+    return (voice(3.0, 0.1) * (at % 1.0 < 0.5) + barks + noise(3.0, 0.0003)).astype(np.float32)
+
+
+def test_loud_noise_between_the_words_is_noise_too() -> None:
+    quiet, loud, louder = (
+        hear(ears_with(gate=FirstIsSpeech()), between_words(level))[-1] for level in (0.01, 0.15, 0.4)
+    )
+    assert (quiet.quality, quiet.note) == (1.0, "")
+    assert loud.note == louder.note == "noise"
+    assert 0.8 > loud.quality > louder.quality
+
+
+def test_what_is_said_in_the_loudest_noise_still_counts_a_little() -> None:
+    reading = hear(ears_with(gate=FirstIsSpeech()), between_words(0.9) / 4)[-1]
+    assert reading.quality == pytest.approx(LEAST_NOISE_FACTOR)
+
+
+@pytest.mark.parametrize("rest_db", [-20.0, -10.0, 0.0, 5.0])
+def test_how_far_speech_stands_out_is_the_ratio_of_the_powers(rest_db: float) -> None:
+    sound = noise(3.0, 0.05, seed=6)
+    spoken = np.arange(len(sound)) % SAMPLE_RATE_HZ < SAMPLE_RATE_HZ // 2
+    sound[~spoken] *= 10 ** (rest_db / 20)
+    assert speech_over_rest_db(sound, spoken) == pytest.approx(-rest_db, abs=0.3)
+
+
+def test_where_somebody_speaks_all_the_time_the_quiet_moments_are_what_is_around() -> None:
+    always = np.ones(WINDOW, np.bool_)
+    assert speech_over_rest_db(voice(3.0), always) > 30
+    assert speech_over_rest_db(voice(3.0) + noise(3.0, 0.05), always) < 8
 
 
 # --- the speaker's own music ---

@@ -27,8 +27,8 @@ SECOND = SAMPLE_RATE_HZ
 class LoudIsSpeech:
     """A gate that takes every loud sample for speech."""
 
-    def speech_probability(self, samples: np.ndarray) -> float:
-        return float(np.mean(np.abs(samples) > 0.01))
+    def spoken(self, samples: np.ndarray) -> np.ndarray:
+        return np.abs(samples) > 0.01
 
 
 def response(seed: int) -> np.ndarray:

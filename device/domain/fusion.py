@@ -10,8 +10,6 @@ from device.domain.labels import LABELS
 from device.domain.reading import Modality, Posterior, Reading, normalised
 
 SMALLEST_PROBABILITY = 1e-4
-WEIGHT_POWER = 0.6
-"""How far the weight of a reading decides what it counts beside others."""
 TOO_OLD = "too old"
 
 
@@ -25,7 +23,7 @@ class FusionSettings:
     """An older reading says nothing."""
     smallest_weight: float = field(default=0.01, metadata={"range": (0.0, 1.0)})
     """A reading with less weight is ignored."""
-    voice_trust: float = field(default=0.4, metadata={"range": (0.05, 1.0)})
+    voice_trust: float = field(default=0.3, metadata={"range": (0.05, 1.0)})
     """What a voice counts beside a face of the same weight; one alone always has its own say."""
 
 
@@ -88,12 +86,8 @@ def fuse(readings: Sequence[Reading], now_seconds: float, settings: FusionSettin
 
 
 def _count(share: Share, settings: FusionSettings) -> float:
-    """What a reading counts beside others.
-
-    Not the whole weight: a posterior that is unsure is flat, and so counts less by itself already.
-    """
-    trust = settings.voice_trust if share.modality is Modality.VOICE else 1.0
-    return trust * math.pow(share.weight, WEIGHT_POWER)
+    """What a reading counts beside others."""
+    return share.weight * (settings.voice_trust if share.modality is Modality.VOICE else 1.0)
 
 
 def explain(shares: Sequence[Share]) -> str:

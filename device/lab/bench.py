@@ -244,12 +244,12 @@ def _voice(config: Config, repeats: int) -> dict[str, list[float]]:
     model_input = voice_input(window, card.features)
 
     def whole() -> None:
-        gate.speech_probability(window[-SAMPLE_RATE_HZ:])
+        gate.spoken(window[-SAMPLE_RATE_HZ:])
         classifier.classify(voice_input(window, card.features))
 
     return {
         "window → Reading (3 s of sound, each second)": _time(whole, repeats),
-        "  bare speech gate, 1 s": _time(lambda: gate.speech_probability(window[-SAMPLE_RATE_HZ:]), repeats),
+        "  bare speech gate, 1 s": _time(lambda: gate.spoken(window[-SAMPLE_RATE_HZ:]), repeats),
         "  features": _time(lambda: voice_input(window, card.features), repeats),
         "  bare voice model": _time(lambda: classifier.logits(model_input), repeats),
     }

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from device.adapters.cards import read_card
 from device.adapters.speech_silero import SileroSpeechGate
@@ -71,13 +72,13 @@ class KnownGate:
 
     def __init__(self, gate: SpeechGate) -> None:
         self._gate = gate
-        self._known: dict[bytes, float] = {}
+        self._known: dict[bytes, NDArray[np.bool_]] = {}
 
-    def speech_probability(self, samples: Waveform) -> float:
+    def spoken(self, samples: Waveform) -> NDArray[np.bool_]:
         """As the gate says."""
         key = samples.tobytes()
         if key not in self._known:
-            self._known[key] = self._gate.speech_probability(samples)
+            self._known[key] = self._gate.spoken(samples)
         return self._known[key]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,15 +23,19 @@ SPARE_SECONDS = 0.01
 """Whoever wakes a moment too early has to wait for a whole chunk more."""
 FULL_SPEECH_SHARE = 0.35
 """From this share of the window on, more speech makes no better reading."""
-NOISY_DB, QUIET_DB = 6.0, 20.0
-"""Distance of speech and background at which the quality is 0, and 1."""
+NOISY_DB, QUIET_DB = -3.0, 10.0
+"""Power of the speech over that of all else at which noise leaves LEAST_NOISE_FACTOR of the quality, and all of it."""
+LEAST_NOISE_FACTOR = 0.2
+"""However loud it is: where nobody is seen a voice that passed the gate has its say, as far as the model is sure."""
+LEAST_PAUSE_FRAMES = 5
+"""With less of the window free of speech, what is around is told from its quiet moments."""
 FAINT_DBFS, CLEAR_DBFS = -65.0, -42.0
 """Level of the speech at which the quality is 0, and 1."""
 CLIPPED_LEVEL = 0.985
 CLIPPED_SHARE = 0.05
 """With this share of clipped samples the quality is 0."""
 EVEN_DB = 3.0
-"""A hop whose loudest moment exceeds the quiet ones by less is an even hum: half of what speech in noise needs."""
+"""A hop whose loudest moment exceeds the quiet ones by less is an even hum, whatever may be said beneath it."""
 NOTED_BELOW = 0.8
 LITTLE_MUSIC_SHARE, MUCH_MUSIC_SHARE = 0.5, 0.7
 """Share of the sound that was the speaker's own music: up to the first it is taken out well enough, at the second no
@@ -59,7 +62,7 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """How loud a window is."""
+    """How loud the moments of a window are."""
 
     active_dbfs: float
     """Of its loud moments: the 90th percentile of 20 ms frames."""
@@ -98,10 +101,10 @@ class Ears:
         self._playing = playing
         self._reference = reference
         self._window: Waveform = np.zeros(0, dtype=np.float32)
+        self._spoken: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        """Which samples of the window are speech, as far as they were read."""
         self._end_seconds = 0.0
         self._unread_samples = 0
-        self._speech: deque[tuple[int, float]] = deque()
-        """Samples and share of speech of each hop in the window."""
 
     def hear(self, chunk: Chunk) -> Reading | None:
         """Take in a chunk; a reading at its end when a hop is full and speech was in it."""
@@ -121,8 +124,8 @@ class Ears:
     def forget(self) -> None:
         """Keep nothing of what was heard; the microphone was closed."""
         self._window = np.zeros(0, dtype=np.float32)
+        self._spoken = np.zeros(0, dtype=np.bool_)
         self._unread_samples = 0
-        self._speech.clear()
 
     def _take_in(self, chunk: Chunk) -> None:
         began_seconds = chunk.at_seconds - len(chunk.samples) / SAMPLE_RATE_HZ
@@ -137,10 +140,10 @@ class Ears:
         cleaned = self._without_own_music()
         heard = cleaned.samples if cleaned else self._window
         newest = heard[-newest_samples:]
-        share = self._gate.speech_probability(newest) if stands_out(newest, heard) else 0.0
-        self._speech.append((len(newest), share))
-        speech_share = self._speech_share()
-        if share <= 0 or speech_share < self._smallest_speech_share:
+        spoken = self._gate.spoken(newest) if stands_out(newest, heard) else np.zeros(len(newest), dtype=np.bool_)
+        self._spoken = np.concatenate([self._spoken, spoken])[-self._spec.window_samples :]
+        speech_share = float(self._spoken.sum()) / self._spec.window_samples
+        if not spoken.any() or speech_share < self._smallest_speech_share:
             return None
         posterior = self._classifier.classify(voice_input(heard, self._spec))
         quality, note = self._quality(heard, speech_share, cleaned)
@@ -153,18 +156,11 @@ class Ears:
         played = self._reference.latest(len(self._window) / SAMPLE_RATE_HZ + LAG_SECONDS)
         return None if played is None else without_music(played, self._window)
 
-    def _speech_share(self) -> float:
-        """Share of the whole window that is speech."""
-        while sum(samples for samples, _ in self._speech) - self._speech[0][0] >= self._spec.window_samples:
-            self._speech.popleft()
-        spoken = sum(samples * share for samples, share in self._speech)
-        return min(1.0, spoken / self._spec.window_samples)
-
     def _quality(self, heard: Waveform, speech_share: float, cleaned: Cleaned | None) -> tuple[float, str]:
         levels = measure_levels(heard)
         factors = [
             Factor("little speech", min(1.0, speech_share / FULL_SPEECH_SHARE)),
-            Factor("noise", _ramp(levels.distance_db, NOISY_DB, QUIET_DB)),
+            Factor("noise", _noise_factor(speech_over_rest_db(heard, self._spoken))),
             Factor("faint", _ramp(levels.active_dbfs, FAINT_DBFS, CLEAR_DBFS)),
             Factor("clipped", 1.0 - _ramp(_clipped_share(self._window), 0.0, CLIPPED_SHARE)),
             Factor("own music", self._music_factor(levels, cleaned)),
@@ -180,6 +176,18 @@ class Ears:
         return 1.0 if dominant else UNKNOWN_MUSIC_FACTOR
 
 
+def speech_over_rest_db(window: Waveform, spoken: NDArray[np.bool_]) -> float:
+    """How far speech stands out: mean power of the frames of `window` (float32 [n]) in which somebody speaks over that
+    of those in which nobody does, in dB; `spoken` [n] tells which samples are speech.
+    """
+    powers = _frames(window.astype(np.float64) ** 2)
+    shares = _frames(spoken.astype(np.float64))
+    speech, rest = powers[shares == 1], powers[shares == 0]
+    loud = speech.mean() if len(speech) else np.quantile(powers, 0.9)
+    around = rest.mean() if len(rest) >= LEAST_PAUSE_FRAMES else np.quantile(powers, 0.1)
+    return float(10 * np.log10((loud + SILENCE_POWER) / (around + SILENCE_POWER)))
+
+
 def measure_levels(window: Waveform) -> Levels:
     """Levels of the loud and the quiet moments of `window` (float32 [n]), in dB of full scale."""
     levels = _frame_levels(window)
@@ -192,7 +200,8 @@ def measure_levels(window: Waveform) -> Levels:
 def stands_out(newest: Waveform, window: Waveform) -> bool:
     """Whether any moment of `newest` is neither faint nor like the quiet moments of `window`, which it ends.
 
-    What does not is no speech, or speech of quality 0: the gate, which costs a hundred times as much, need not ask.
+    What does not is no speech, or too faint or too deep in noise to be read: the gate, which costs a hundred times as
+    much, need not ask.
     """
     levels = _frame_levels(newest)
     if not len(levels):
@@ -204,9 +213,17 @@ def stands_out(newest: Waveform, window: Waveform) -> bool:
 
 def _frame_levels(window: Waveform) -> NDArray[np.float64]:
     """Level of each whole 20 ms of `window`, in dB of full scale."""
-    whole = len(window) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
-    frames = window[len(window) - whole :].astype(np.float64).reshape(-1, LEVEL_FRAME_SAMPLES)
-    return np.asarray(10 * np.log10((frames**2).mean(axis=1) + SILENCE_POWER))
+    return np.asarray(10 * np.log10(_frames(window.astype(np.float64) ** 2) + SILENCE_POWER))
+
+
+def _frames(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of each whole 20 ms of `values` [n], the last ones ending with it."""
+    whole = len(values) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
+    return np.asarray(values[len(values) - whole :].reshape(-1, LEVEL_FRAME_SAMPLES).mean(axis=1))
+
+
+def _noise_factor(speech_over_rest_db: float) -> float:
+    return LEAST_NOISE_FACTOR + (1.0 - LEAST_NOISE_FACTOR) * _ramp(speech_over_rest_db, NOISY_DB, QUIET_DB)
 
 
 def _clipped_share(window: Waveform) -> float:
