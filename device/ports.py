@@ -112,7 +112,10 @@ class SpeechGate(Protocol):
     """Tells speech from everything else."""
 
     def spoken(self, samples: Waveform) -> NDArray[np.bool_]:
-        """Which of `samples` (16 kHz mono, [n]) are speech, bool [n]; keeps no state between calls."""
+        """Which of `samples` (16 kHz mono, [n]) are speech, bool [n]; they follow on those of the call before."""
+
+    def forget(self) -> None:
+        """What is heard next follows on nothing."""
 
 
 class Player(Protocol):

@@ -28,14 +28,20 @@ class LoudIsSpeech:
 
     def __init__(self) -> None:
         self.heard_samples = 0
+        self.heard_since_samples = 0
+        """Since it forgot."""
 
     def spoken(self, samples: np.ndarray) -> np.ndarray:
         self.heard_samples += len(samples)
+        self.heard_since_samples += len(samples)
         parts = np.array_split(samples, len(samples) // 320)
         return np.concatenate([np.full(len(part), rms(part) > 0.008) for part in parts])
 
+    def forget(self) -> None:
+        self.heard_since_samples = 0
 
-class FirstIsSpeech:
+
+class FirstIsSpeech(LoudIsSpeech):
     """A gate that takes the first half of each second for speech."""
 
     def spoken(self, samples: np.ndarray) -> np.ndarray:
@@ -126,6 +132,17 @@ def test_every_sound_passes_the_gate_once() -> None:
     assert gate.heard_samples == 10 * SAMPLE_RATE_HZ
 
 
+def test_the_gate_goes_on_while_there_is_something_to_hear_and_begins_anew_after_a_pause() -> None:
+    gate = LoudIsSpeech()
+    ears = ears_with(gate=gate)
+    hear(ears, voice(5.0))
+    assert gate.heard_since_samples == 5 * SAMPLE_RATE_HZ
+    hear(ears, np.concatenate([noise(1.0, 0.0003), voice(2.0)]), begin_seconds=105.0)
+    assert gate.heard_since_samples == 2 * SAMPLE_RATE_HZ
+    ears.forget()
+    assert gate.heard_since_samples == 0
+
+
 def test_a_quiet_or_evenly_humming_room_does_not_trouble_the_gate() -> None:
     for level in (0.0, 0.0003, 0.003, 0.05):
         gate = LoudIsSpeech()
@@ -181,7 +198,7 @@ def test_the_worst_fault_of_the_sound_is_noted(sound: np.ndarray, note: str) -> 
 
 
 def test_faint_speech_is_noted() -> None:
-    class AllIsSpeech:
+    class AllIsSpeech(LoudIsSpeech):
         def spoken(self, samples: np.ndarray) -> np.ndarray:
             return np.ones(len(samples), np.bool_)
 

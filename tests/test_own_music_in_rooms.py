@@ -30,6 +30,9 @@ class LoudIsSpeech:
     def spoken(self, samples: np.ndarray) -> np.ndarray:
         return np.abs(samples) > 0.01
 
+    def forget(self) -> None:
+        pass
+
 
 def response(seed: int) -> np.ndarray:
     """A small room: a direct sound and a tail of a third of a second."""

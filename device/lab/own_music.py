@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from device.adapters.cards import read_card
 from device.adapters.speech_silero import SileroSpeechGate
@@ -47,7 +46,7 @@ from device.lab.sound import (
     through_loudspeaker,
     validation_speech,
 )
-from device.ports import SAMPLE_RATE_HZ, Chunk, Classifier, SpeechGate, Waveform
+from device.ports import SAMPLE_RATE_HZ, Chunk, Classifier, Waveform
 from device.sensing.ears import Ears
 from device.sensing.echo import LAG_SECONDS, without_music
 from device.sensing.logmel_spec import LogMelSpec
@@ -65,21 +64,6 @@ DELAYS_SECONDS = (0.02, 0.3)
 """Of the sound in the room behind the fifo: buffers of the sound card and the way through the air."""
 AUDIBLE_WEIGHT = 0.1
 """Music alone may give a voice weight above this in 2 % of the windows."""
-
-
-class KnownGate:
-    """A `ports.SpeechGate` that answers the same sound once: with and without a fifo the ears ask the same."""
-
-    def __init__(self, gate: SpeechGate) -> None:
-        self._gate = gate
-        self._known: dict[bytes, NDArray[np.bool_]] = {}
-
-    def spoken(self, samples: Waveform) -> NDArray[np.bool_]:
-        """As the gate says."""
-        key = samples.tobytes()
-        if key not in self._known:
-            self._known[key] = self._gate.spoken(samples)
-        return self._known[key]
 
 
 class Loudspeaker:
@@ -132,7 +116,7 @@ class Listener:
         card = read_card(config.paths.models, Modality.VOICE)
         self.spec: LogMelSpec = card.features
         self._config = config
-        self._gate = KnownGate(SileroSpeechGate())
+        self._gate = SileroSpeechGate()
         self._classifier: Classifier = TfliteClassifier(card)
 
     def readings(self, heard: Waveform, dry: Waveform | None, playing: bool) -> list[Reading | None]:

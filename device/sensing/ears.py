@@ -23,12 +23,12 @@ SPARE_SECONDS = 0.01
 """Whoever wakes a moment too early has to wait for a whole chunk more."""
 FULL_SPEECH_SHARE = 0.35
 """From this share of the window on, more speech makes no better reading."""
-NOISY_DB, QUIET_DB = -3.0, 10.0
+NOISY_DB, QUIET_DB = -4.0, 12.0
 """Power of the speech over that of all else at which noise leaves LEAST_NOISE_FACTOR of the quality, and all of it."""
 LEAST_NOISE_FACTOR = 0.2
 """However loud it is: where nobody is seen a voice that passed the gate has its say, as far as the model is sure."""
-LEAST_PAUSE_FRAMES = 5
-"""With less of the window free of speech, what is around is told from its quiet moments."""
+LEAST_PAUSE_FRAMES = 15
+"""With fewer frames of the window free of speech, what is around is told from its quiet moments."""
 FAINT_DBFS, CLEAR_DBFS = -65.0, -42.0
 """Level of the speech at which the quality is 0, and 1."""
 CLIPPED_LEVEL = 0.985
@@ -100,11 +100,12 @@ class Ears:
         self._smallest_speech_share = smallest_speech_share
         self._playing = playing
         self._reference = reference
-        self._window: Waveform = np.zeros(0, dtype=np.float32)
-        self._spoken: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._window: Waveform
+        self._spoken: NDArray[np.bool_]
         """Which samples of the window are speech, as far as they were read."""
+        self._unread_samples: int
         self._end_seconds = 0.0
-        self._unread_samples = 0
+        self.forget()
 
     def hear(self, chunk: Chunk) -> Reading | None:
         """Take in a chunk; a reading at its end when a hop is full and speech was in it."""
@@ -126,6 +127,7 @@ class Ears:
         self._window = np.zeros(0, dtype=np.float32)
         self._spoken = np.zeros(0, dtype=np.bool_)
         self._unread_samples = 0
+        self._gate.forget()
 
     def _take_in(self, chunk: Chunk) -> None:
         began_seconds = chunk.at_seconds - len(chunk.samples) / SAMPLE_RATE_HZ
@@ -140,7 +142,7 @@ class Ears:
         cleaned = self._without_own_music()
         heard = cleaned.samples if cleaned else self._window
         newest = heard[-newest_samples:]
-        spoken = self._gate.spoken(newest) if stands_out(newest, heard) else np.zeros(len(newest), dtype=np.bool_)
+        spoken = self._speech_in(newest, heard)
         self._spoken = np.concatenate([self._spoken, spoken])[-self._spec.window_samples :]
         speech_share = float(self._spoken.sum()) / self._spec.window_samples
         if not spoken.any() or speech_share < self._smallest_speech_share:
@@ -148,6 +150,13 @@ class Ears:
         posterior = self._classifier.classify(voice_input(heard, self._spec))
         quality, note = self._quality(heard, speech_share, cleaned)
         return Reading(Modality.VOICE, posterior, quality, self._end_seconds, note)
+
+    def _speech_in(self, newest: Waveform, heard: Waveform) -> NDArray[np.bool_]:
+        """Which samples of the newest hop of what was heard are speech."""
+        if stands_out(newest, heard):
+            return self._gate.spoken(newest)
+        self._gate.forget()
+        return np.zeros(len(newest), dtype=np.bool_)
 
     def _without_own_music(self) -> Cleaned | None:
         """The window without what is being played; None when nothing is, or nobody tells what."""
