@@ -186,7 +186,7 @@ def test_clear_speech_has_full_quality_and_no_note() -> None:
 @pytest.mark.parametrize(
     ("sound", "note"),
     [
-        pytest.param(voice(3.0, 0.1) + noise(3.0, 0.07), "noise", id="noise"),
+        pytest.param(voice(3.0, 0.1) + noise(3.0, 0.12), "noise", id="noise"),
         pytest.param(np.clip(voice(3.0, 2.0), -1, 1), "clipped", id="clipped"),
         pytest.param(np.concatenate([noise(2.1, 0.0005), voice(0.9)]), "little speech", id="little"),
     ],

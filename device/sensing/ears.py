@@ -23,7 +23,7 @@ SPARE_SECONDS = 0.01
 """Whoever wakes a moment too early has to wait for a whole chunk more."""
 FULL_SPEECH_SHARE = 0.35
 """From this share of the window on, more speech makes no better reading."""
-NOISY_DB, QUIET_DB = -4.0, 12.0
+NOISY_DB, QUIET_DB = -2.0, 6.0
 """Power of the speech over that of all else at which noise leaves LEAST_NOISE_FACTOR of the quality, and all of it."""
 LEAST_NOISE_FACTOR = 0.2
 """However loud it is: where nobody is seen a voice that passed the gate has its say, as far as the model is sure."""
