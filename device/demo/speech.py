@@ -66,7 +66,7 @@ SAD = Manner(
     ),
     voice="en-us+steph",
     words_per_minute=100,
-    pitch=25,
+    pitch=10,
     range_percent=10,
     level_dbfs=-26.0,
     raised=1.1,
