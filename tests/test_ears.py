@@ -242,6 +242,12 @@ def test_where_somebody_speaks_all_the_time_the_quiet_moments_are_what_is_around
     assert speech_over_rest_db(voice(3.0) + noise(3.0, 0.05), always) < 8
 
 
+def test_a_syllable_too_short_for_a_frame_of_its_own_is_as_loud_as_the_loud_moments() -> None:
+    spoken = np.zeros(WINDOW, np.bool_)
+    spoken[WINDOW - 560 : WINDOW - 160] = True
+    assert 0 < speech_over_rest_db(voice(3.0), spoken) < 4
+
+
 # --- the speaker's own music ---
 
 

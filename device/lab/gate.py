@@ -24,7 +24,7 @@ from device.domain.reading import UNIFORM, Modality, Posterior
 from device.lab.evaluate import read_clip
 from device.lab.sound import drawn, hops_of, mixed, recordings, test_speech, validation_speech
 from device.ports import SAMPLE_RATE_HZ, Chunk, SpeechGate, Waveform
-from device.sensing.ears import LEVEL_FRAME_SAMPLES, Ears
+from device.sensing.ears import Ears, frame_powers
 from device.sensing.logmel_spec import LogMelSpec
 
 SEED = 7
@@ -66,7 +66,7 @@ def readings_of(sound: Waveform, gate: SpeechGate, spec: LogMelSpec, config: Con
 
 def spoken_windows(clean: Waveform, hop_seconds: float, window_seconds: float) -> list[bool]:
     """Of which hops of a recording without noise the window that they end is speech, by level alone."""
-    frames = [_frame_powers(hop) for hop in hops_of(clean, hop_seconds)]
+    frames = [frame_powers(hop) for hop in hops_of(clean, hop_seconds)]
     if not frames:
         return []
     limit = np.quantile(np.concatenate(frames), 0.95) * 10 ** (-ACTIVE_DB / 10)
@@ -126,12 +126,6 @@ def _whole_hops(recording: Waveform, config: Config) -> Waveform:
     """With silence up to the next whole hop, as the end of a word is heard too."""
     hop = round(config.microphone.hop_seconds * SAMPLE_RATE_HZ)
     return np.pad(recording, (0, -len(recording) % hop))
-
-
-def _frame_powers(hop: Waveform) -> NDArray[np.float64]:
-    whole = len(hop) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
-    powers: NDArray[np.float64] = (hop[:whole].astype(np.float64).reshape(-1, LEVEL_FRAME_SAMPLES) ** 2).mean(axis=1)
-    return powers
 
 
 def main() -> None:

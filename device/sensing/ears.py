@@ -189,8 +189,8 @@ def speech_over_rest_db(window: Waveform, spoken: NDArray[np.bool_]) -> float:
     """How far speech stands out: mean power of the frames of `window` (float32 [n]) in which somebody speaks over that
     of those in which nobody does, in dB; `spoken` [n] tells which samples are speech.
     """
-    powers = _frames(window.astype(np.float64) ** 2)
-    shares = _frames(spoken.astype(np.float64))
+    powers = frame_powers(window)
+    shares = _frame_means(spoken.astype(np.float64))
     speech, rest = powers[shares == 1], powers[shares == 0]
     loud = speech.mean() if len(speech) else np.quantile(powers, 0.9)
     around = rest.mean() if len(rest) >= LEAST_PAUSE_FRAMES else np.quantile(powers, 0.1)
@@ -220,13 +220,17 @@ def stands_out(newest: Waveform, window: Waveform) -> bool:
     return loudest_dbfs > FAINT_DBFS and loudest_dbfs > float(np.quantile(_frame_levels(window), 0.1)) + EVEN_DB
 
 
+def frame_powers(window: Waveform) -> NDArray[np.float64]:
+    """Mean power of each whole 20 ms of `window` (float32 [n]), the last ones ending with it."""
+    return _frame_means(window.astype(np.float64) ** 2)
+
+
 def _frame_levels(window: Waveform) -> NDArray[np.float64]:
-    """Level of each whole 20 ms of `window`, in dB of full scale."""
-    return np.asarray(10 * np.log10(_frames(window.astype(np.float64) ** 2) + SILENCE_POWER))
+    """The same in dB of full scale."""
+    return np.asarray(10 * np.log10(frame_powers(window) + SILENCE_POWER))
 
 
-def _frames(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of each whole 20 ms of `values` [n], the last ones ending with it."""
+def _frame_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     whole = len(values) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
     return np.asarray(values[len(values) - whole :].reshape(-1, LEVEL_FRAME_SAMPLES).mean(axis=1))
 
