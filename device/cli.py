@@ -77,6 +77,9 @@ def _add_replay(commands: Commands) -> None:  # type: ignore[valid-type]
     _config_option(parser)
     parser.add_argument("scene", type=Path, nargs="+", help="scene files (docs/scenes.md)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE", help="compare with the JSON of another box; 1 when an answer differs"
+    )
 
 
 def _add_check(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -140,24 +143,29 @@ def _run(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from device.adapters.scene import load_scene
-    from device.lab.replay import Recognised, replay, right_answers, table
+    from device.lab.replay import Recognised, plain, replay, right_answers, table
+    from device.lab.replay_elsewhere import compare, read_replay, text
     from device.senses import build_ears, build_eyes
 
     config = _config(options)
+    there = read_replay(options.against) if options.against else None
     scenes = [load_scene(path) for path in options.scene]
     eyes = build_eyes(config)
     spans: list[Recognised] = []
     for number, scene in enumerate(scenes, start=1):
         spans += replay(scene, eyes, build_ears(config, lambda: False), config.brain, config.camera.rate_hz)
         _progress(number, len(scenes), "scenes")
-    right = right_answers(spans)
     if options.json:
-        told = [{"scene": span.scene, "wanted": span.wanted, "answers": span.answers} for span in spans]
-        print(json.dumps({"spans": told, "right": right}, indent=2))
+        print(json.dumps(plain(spans), indent=2))
     else:
         print(table(spans))
+        right = right_answers(spans)
         print("right: " + ", ".join(f"{name} {hits} of {asked}" for name, (hits, asked) in right.items()))
-    return 0
+    if there is None:
+        return 0
+    comparison = compare(spans, there)
+    print(text(comparison), file=sys.stderr if options.json else sys.stdout)
+    return 1 if comparison.differing else 0
 
 
 def _check(options: argparse.Namespace) -> int:

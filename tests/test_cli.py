@@ -11,6 +11,7 @@ import time
 import mutagen.oggvorbis
 import pytest
 
+from device.domain.labels import LABELS
 from tests.mpd_server import write_tone
 from tests.speaker import ROOT
 from web_ui.pairing import PairingStore
@@ -109,7 +110,29 @@ def test_a_replay_tells_what_was_shown_and_recognised(tmp_path) -> None:
     told = json.loads(moodify("replay", str(scene), "--json"))
     assert told["spans"][0]["answers"] == {"face": "happy", "voice": "unknown", "fused": "happy", "mood": "happy"}
     assert told["right"] == {"face": [1, 1], "voice": [0, 0], "fused": [1, 1], "mood": [1, 1]}
+    evidence = told["spans"][0]["evidence"]
+    assert sum(evidence["face"]) == pytest.approx(1, abs=0.001)
+    assert max(evidence["face"]) == evidence["face"][LABELS.index("happy")]
+    assert evidence["voice"] == [0] * len(LABELS)
     assert "happy ✓" in moodify("replay", str(scene))
+
+
+def test_a_replay_is_compared_with_that_of_another_box(tmp_path) -> None:
+    def scene(title: str) -> str:
+        path = tmp_path / f"{title}.toml"
+        path.write_text(f'title = "{title}"\nlength = 1\n[[camera]]\nfrom = 0\nto = 1\nshow = "nobody"\n')
+        return str(path)
+
+    there = tmp_path / "there.json"
+    there.write_text(moodify("replay", scene("empty"), "--json"))
+    assert "the same answers, spans: 1" in moodify("replay", scene("empty"), "--against", str(there))
+    there.write_text(there.read_text().replace('"mood": "unknown"\n', '"mood": "happy"\n'))
+    arguments = [sys.executable, "-m", "device", "replay", scene("empty"), "--against", str(there)]
+    ended = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert (ended.returncode, "empty: mood happy there, unknown here" in ended.stdout) == (1, True)
+    assert "other scenes" in moodify("replay", scene("quiet"), "--against", str(there), status=78)
+    there.write_text('{"spans": [{"scene": "empty"}]}')
+    assert "write the file anew" in moodify("replay", scene("empty"), "--against", str(there), status=78)
 
 
 def test_check_tells_what_is_there_and_what_is_missing(config) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from device.domain.labels import LABELS
-from device.lab.ferplus import NOBODY, WRONG_VOTES, for_labels, majority, most_voted, read_votes
+from device.lab.ferplus import NOBODY, WRONG_VOTES, for_labels, majority, most_voted, one_leads, read_votes
 
 VOTED = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt", "unknown", "no face")
 """The columns of FER+."""
@@ -38,6 +38,17 @@ def test_what_most_say_and_what_more_than_half_say(told, most, more_than_half) -
 
     assert name(most_voted(told)[0]) == most
     assert name(majority(told)[0]) == more_than_half
+
+
+def test_one_label_leads_unless_another_has_as_many_votes() -> None:
+    told = [
+        votes(sad=4, neutral=3, angry=3),
+        votes(sad=5, neutral=5),
+        votes(contempt=5, happy=5),
+        votes(happy=10),
+        votes(),
+    ]
+    assert one_leads(np.concatenate(told)).tolist() == [True, False, False, True, False]
 
 
 def test_votes_for_labels_come_in_the_labels_order() -> None:

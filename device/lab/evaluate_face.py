@@ -26,7 +26,7 @@ from device.lab.evaluate import (
     report_text,
     with_progress,
 )
-from device.lab.ferplus import NOBODY, for_labels, majority, most_voted, read_votes
+from device.lab.ferplus import NOBODY, for_labels, majority, most_voted, one_leads, read_votes
 from device.lab.metrics import agreement, certainty, coverage, score
 from device.sensing.crop import crop_face, normalise_crop
 from device.sensing.quality import face_quality
@@ -48,7 +48,9 @@ class FaceTest:
     shared: NDArray[np.bool_]
     """[N], true for the n."""
     most_voted: NDArray[np.int64]
-    """[n], what most of ten people voted, however few these are."""
+    """[n], what most of ten people voted, however few these are; of equals one."""
+    one_leads: NDArray[np.bool_]
+    """[n], false where as many voted for another."""
     majority: NDArray[np.int64]
     """[n], what more than half of them voted; NOBODY where that is nothing."""
     shares: NDArray[np.float64]
@@ -69,6 +71,7 @@ def face_test(data: Path) -> FaceTest:
         fresh=~archive["dup_of_earlier_split"][rows].astype(bool),
         shared=shared,
         most_voted=voted[shared],
+        one_leads=one_leads(votes[shared]),
         majority=majority(votes[shared]),
         shares=counts / counts.sum(axis=1, keepdims=True),
     )
@@ -86,6 +89,7 @@ def evaluate_face(models: Path, data: Path, runtime: str = "auto") -> Report:
     figures = {
         "fer2013_private": {**plain(score(label, test.truth)), "accuracy_without_duplicates": fresh},
         "ferplus": {**plain(score(voted, test.most_voted)), "votes": plain(agreement(voted, test.shares))},
+        "ferplus_without_ties": plain(score(voted[test.one_leads], test.most_voted[test.one_leads])),
         "ferplus_majority": plain(score(voted[clear], test.majority[clear])),
         "coverage": {
             "ferplus": _coverage(voted, trust[test.shared], test.most_voted),

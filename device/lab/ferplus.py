@@ -40,6 +40,12 @@ def most_voted(votes: Votes) -> NDArray[np.int64]:
     return np.where(votes.any(axis=1), _label_of_column()[votes.argmax(axis=1)], NOBODY)
 
 
+def one_leads(votes: Votes) -> NDArray[np.bool_]:
+    """Whether one column has more votes than any other, bool [N]."""
+    first_two = np.sort(votes, axis=1)[:, -2:]
+    return np.asarray(first_two[:, 1] > first_two[:, 0])
+
+
 def majority(votes: Votes) -> NDArray[np.int64]:
     """The label with more than half of the votes, int64 [N]; NOBODY's where there is none.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from device.sensing.ears import Ears
 from device.sensing.eyes import Eyes
 
 STEP_SECONDS = 0.1
+SMALLEST_EVIDENCE = 1e-12
 
 Hear = Callable[[float, float], Waveform]
 """What the microphone gives between two times of the scene."""
@@ -38,6 +40,11 @@ class Evidence:
     def label(self) -> str:
         """What the span says as a whole; unknown when nothing was perceived."""
         return LABELS[int(self.total.argmax())] if self.total.any() else UNKNOWN
+
+    @property
+    def shares(self) -> list[float]:
+        """What each of LABELS has of the evidence, 0 … 1; all 0 when nothing was perceived."""
+        return [round(float(share), 4) for share in self.total / max(self.total.sum(), SMALLEST_EVIDENCE)]
 
 
 @dataclass(slots=True)
@@ -67,6 +74,11 @@ class Recognised:
             "fused": asked.mood if asked.mood in LABELS else "",
             "mood": asked.mood,
         }
+
+    @property
+    def evidence(self) -> dict[str, list[float]]:
+        """The shares that face, voice and fused have of each label."""
+        return {"face": self.face.shares, "voice": self.voice.shares, "fused": self.fused.shares}
 
     def take_in(self, event: Event, state: State) -> None:
         """Count an event in that happened within the span."""
@@ -125,6 +137,15 @@ def table(spans: Sequence[Recognised]) -> str:
         )
         lines.append(f"{span.scene[:25]:<26}{times:<13}{shown:<20}{marks}".rstrip())
     return "\n".join(lines)
+
+
+def plain(spans: Sequence[Recognised]) -> dict[str, Any]:
+    """For JSON, and for another box to compare with."""
+    told = [
+        {"scene": span.scene, "wanted": span.wanted, "answers": span.answers, "evidence": span.evidence}
+        for span in spans
+    ]
+    return {"spans": told, "right": right_answers(spans)}
 
 
 def right_answers(spans: Sequence[Recognised]) -> dict[str, tuple[int, int]]:
