@@ -3,6 +3,7 @@
     python -m models.training.face teach [NAME ...] --data DIR    the larger networks; all of them where none is named
     python -m models.training.face learn --data DIR               from people's words and the teachers' answers
     python -m models.training.face settle --data DIR              its layers some epochs more, on plainer faces
+    python -m models.training.face head --data DIR                its last layers alone, on plain faces
     python -m models.training.face export --data DIR              int8, measured, into models/; needs TensorFlow
 
 The first three with `--again` are the second generation: another teacher, and the network learns on, taught by that one
@@ -13,14 +14,15 @@ at once: what ten people would vote (FER+), and what the labeller of FER-2013 wr
 The larger networks are asked about many variations of every face, and the small one learns what they answer (Hinton et
 al., "Distilling the knowledge in a neural network", 2015; Beyer et al., "Knowledge distillation: a good teacher is
 patient and consistent", CVPR 2022; once more from its own answers: Furlanello et al., "Born-again neural networks",
-ICML 2018). `teach` and `learn` are meant for a graphics card, where they take minutes; on two cores they take days, and
-`settle` hours. What is made is kept in the build folder, and goes on from there. PublicTest tells how it goes;
-PrivateTest is looked at by `export` alone.
+ICML 2018). `teach` and `learn` are meant for a graphics card, where they take minutes; on two cores they take days,
+`settle` hours and `head` most of an hour. What is made is kept in the build folder, and goes on from there. PublicTest
+tells how it goes; PrivateTest is looked at by `export` alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -30,19 +32,32 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from models.training.face_head import learn_head, maps_of, told_by
 from models.training.face_learning import Lessons, answered, learn, logits_of, right_shares, views_of
 from models.training.face_networks import Lite, load_imagenet
-from models.training.face_plan import FIRST, GENERATIONS, PIXELS, SECOND, Generation, Settling, Teacher, shipped
+from models.training.face_plan import (
+    FIRST,
+    GENERATIONS,
+    HEAD_SEEDS,
+    HEADS,
+    PIXELS,
+    SECOND,
+    SHARE_BEFORE_HEADS,
+    Generation,
+    Settling,
+    Teacher,
+    shipped,
+)
 from models.training.face_variety import plain
 from models.training.faces import Faces, Parts, read_parts
 
 SEED = 20130
 BUILD = Path("build/face")
-STEPS = ("teach", "learn", "settle", "export")
+GENERATION_STEPS, LAST_STEPS = ("teach", "learn", "settle"), ("head", "export")
 AGAIN = "--again"
 COMMAND = " && ".join(
     f"scripts/train face {step} --data DIR"
-    for step in (*STEPS[:-1], *(f"{step} {AGAIN}" for step in STEPS[:-1]), STEPS[-1])
+    for step in (*GENERATION_STEPS, *(f"{step} {AGAIN}" for step in GENERATION_STEPS), *LAST_STEPS)
 )
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -146,6 +161,26 @@ class Workshop:
         )
         return average.state_dict()
 
+    def head(self) -> None:
+        """Let the last layers learn on in every way; the mean with the weights before goes to `headed_file`."""
+        settled = [loaded(shipped(), self.settled_file(each), self.device) for each in GENERATIONS]
+        views = maps_of(settled[-1], self.lessons)
+        answers = told_by([*settled], self.lessons, PIXELS)
+        ways = []
+        for course, seed in itertools.product(HEADS, HEAD_SEEDS):
+            lessons = self.lessons.taught(answers, course.told_votes, course.told_label)
+            network = loaded(shipped(), self.settled_file(GENERATIONS[-1]), self.device)
+            ways.append(learn_head(network, views, lessons, course, seed))
+            network.load_state_dict(ways[-1])
+            told = right_shares(logits_of(network, self.parts.public), self.parts.public)
+            print(f"{course} seed {seed}: public {told[0]:.4f} ferplus {told[1]:.4f}", flush=True)
+        torch.save(mixed(settled[-1].state_dict(), ways, SHARE_BEFORE_HEADS), self.headed_file)
+
+    @property
+    def headed_file(self) -> Path:
+        """Where the weights are kept that ship."""
+        return self.build / f"headed-{self.seed}.pt"
+
     def _steps(self, batch: int) -> int:
         return len(self.lessons.images) // batch
 
@@ -207,9 +242,9 @@ def imagenet(letter: str) -> dict[str, torch.Tensor]:
 
 
 def main() -> None:
-    """Teach, learn, settle, or export."""
+    """Teach, learn, settle, head, or export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("step", choices=(*GENERATION_STEPS, *LAST_STEPS))
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"teachers: {', '.join(_teachers())}")
     parser.add_argument(AGAIN, action="store_true", help="the second generation")
     parser.add_argument("--data", type=Path, required=True, help="folder with fer2013.npz")
@@ -233,18 +268,20 @@ def main() -> None:
         workshop.learn(generation)
     elif arguments.step == "settle":
         workshop.settle(generation)
+    elif arguments.step == "head":
+        workshop.head()
     else:
         from models.training.face_export import export
 
-        network = loaded(shipped(), workshop.settled_file(GENERATIONS[-1]), "cpu")
+        network = loaded(shipped(), workshop.headed_file, "cpu")
         measured = export(workshop.parts, network, epochs(), COMMAND, not arguments.no_private)
         print(json.dumps(measured, indent=1))
 
 
 def epochs() -> int:
-    """Of the network that ships: what every generation was taught, and the longest way of the last one's settling."""
+    """Of the network that ships: what every generation was taught, and the longest ways of settling and of the head."""
     settled = sum(max(way.course.epochs for way in each.settlings) for each in GENERATIONS[-1].rounds)
-    return sum(generation.course.epochs for generation in GENERATIONS) + settled
+    return sum(generation.course.epochs for generation in GENERATIONS) + settled + max(each.epochs for each in HEADS)
 
 
 if __name__ == "__main__":

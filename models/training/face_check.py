@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from models.training.face import mixed
+from models.training.face_head import BATCH, VIEWS, learn_head
 from models.training.face_keras import build, count_macs, for_the_box, take_weights
 from models.training.face_learning import Lessons
-from models.training.face_plan import FIRST, PIXELS, shipped
+from models.training.face_plan import FIRST, HEADS, PIXELS, shipped
 from models.training.face_variety import plain, standardised, varied
 from models.training.faces import tensors
 
@@ -79,6 +80,20 @@ def check_mild(faces: np.ndarray) -> None:
     assert torch.equal(halved, lessons.target / 2)
 
 
+def check_head(_: np.ndarray) -> None:
+    """The last layers learn by themselves, their norm's figures and everything before them stay."""
+    network = shipped().eval().requires_grad_(False)
+    before = {name: values.clone() for name, values in network.state_dict().items()}
+    with torch.no_grad():
+        channels, height, width = network.maps(torch.zeros(1, 1, PIXELS, PIXELS)).shape[1:]
+    views = [torch.randn(BATCH, channels, height, width).half() for _ in range(VIEWS)]
+    said = torch.rand(BATCH, 14).softmax(1)
+    lessons = Lessons(torch.zeros(BATCH, 48, 48, dtype=torch.uint8), said, torch.ones(BATCH))
+    after = learn_head(network, views, lessons, HEADS[0], seed=1)
+    moved = {name for name, values in after.items() if not torch.equal(values, before[name])}
+    assert moved == {"head.0.weight", "head.1.weight", "head.1.bias", "logits.weight", "logits.bias"}, sorted(moved)
+
+
 def check_mixed(_: np.ndarray) -> None:
     """The mean of weights counts each with its share, and leaves whole numbers alone."""
     before = {"weight": torch.tensor([1.0, 0.0]), "steps": torch.tensor(7)}
@@ -92,7 +107,7 @@ def main() -> None:
     """All checks."""
     torch.manual_seed(1)
     faces = np.random.default_rng(1).integers(0, 255, (COUNT, 48, 48)).astype(np.uint8)
-    for check in (check_input, check_variety, check_mild, check_fixed, check_mixed, check_twin):
+    for check in (check_input, check_variety, check_mild, check_fixed, check_head, check_mixed, check_twin):
         check(faces)
         print(f"{check.__name__}: good")
 

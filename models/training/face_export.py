@@ -94,7 +94,7 @@ def facts(
     return {
         "name": "moodify-face",
         "modality": "face",
-        "version": "4.3.0",
+        "version": "4.4.0",
         "labels": list(LABELS),
         "input": {
             "shape": [1, CROP_PIXELS, CROP_PIXELS, 1],

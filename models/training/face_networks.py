@@ -138,11 +138,15 @@ class Lite(nn.Module):
             part.eval()
         return self
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+    def maps(self, inputs: torch.Tensor) -> torch.Tensor:
+        """What the head is given, [B, C, H, W]."""
         tensor = self.stem(_sized(inputs, self.pixels))
         for block in self.blocks:
             tensor = block(tensor)
-        return self.logits(self.dropout(self.head(tensor).mean(dim=(2, 3))))
+        return tensor
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.logits(self.dropout(self.head(self.maps(inputs)).mean(dim=(2, 3))))
 
 
 def _blocks(stages: tuple[Stage, ...], dropped_paths: float) -> Iterator[Block]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from models.training.face_head import HeadCourse
 from models.training.face_learning import Course
 from models.training.face_networks import (
     FULL_HEAD_WIDTH,
@@ -129,3 +130,12 @@ SECOND = Generation(
     after=FIRST,
 )
 GENERATIONS = (FIRST, SECOND)
+HEADS = (
+    HeadCourse(epochs=3, rate=3e-4, told_votes=0.5, told_label=1.0),
+    HeadCourse(epochs=4, rate=1e-3, told_votes=0.5, told_label=1.0),
+    HeadCourse(epochs=6, rate=5e-4, told_votes=0.6, told_label=0.9),
+)
+HEAD_SEEDS = (1, 2)
+"""After all generations the last layers learn on by themselves, each way from each of these beginnings, …"""
+SHARE_BEFORE_HEADS = 0.5
+"""… and this share of the weights before counts in the mean with theirs."""
