@@ -14,9 +14,9 @@ at once: what ten people would vote (FER+), and what the labeller of FER-2013 wr
 The larger networks are asked about many variations of every face, and the small one learns what they answer (Hinton et
 al., "Distilling the knowledge in a neural network", 2015; Beyer et al., "Knowledge distillation: a good teacher is
 patient and consistent", CVPR 2022; once more from its own answers: Furlanello et al., "Born-again neural networks",
-ICML 2018). `teach` and `learn` are meant for a graphics card, where they take minutes; on two cores they take days,
-`settle` hours and `head` most of an hour. What is made is kept in the build folder, and goes on from there. PublicTest
-tells how it goes; PrivateTest is looked at by `export` alone.
+ICML 2018). `teach` and `learn` are meant for a graphics card, where they take minutes; on two cores they take days, and
+`settle` hours. What is made is kept in the build folder, and goes on from there. PublicTest tells how it goes;
+PrivateTest is looked at by `export` alone.
 """
 
 from __future__ import annotations
