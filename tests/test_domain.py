@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.distance import jensenshannon
 
-from device.domain.fusion import FusionSettings, explain, fuse, weight_of
+from device.domain.fusion import SMALLEST_PROBABILITY, Fused, FusionSettings, explain, fuse, weight_of
 from device.domain.labels import LABELS, UNKNOWN
 from device.domain.mood import Mood, MoodSettings, step
-from device.domain.reading import UNIFORM, Modality, Posterior, Reading, calibrate, normalised
+from device.domain.reading import UNIFORM, Modality, Posterior, Reading, calibrate, divergence, normalised
 
 FUSION = FusionSettings(half_life_seconds=4.0, expiry_seconds=12.0, smallest_weight=0.05)
 MOOD = MoodSettings(smoothing_seconds=1.0, dwell_seconds=5.0, margin=0.1, smallest_top=0.4)
@@ -71,6 +72,50 @@ def test_two_that_agree_are_surer_than_either() -> None:
     both = fuse([reading("sad", top=0.6), reading("sad", Modality.VOICE, top=0.6)], 0.0, FUSION)
     assert both and both.posterior.label == "sad"
     assert both.posterior.top > 0.6
+
+
+@given(posteriors, st.floats(0.1, 1.0))
+def test_witnesses_that_say_the_same_count_alike_however_well_they_are_perceived(posterior, quality) -> None:
+    voice = Reading(Modality.VOICE, posterior, quality, 0.0)
+    both = fuse([Reading(Modality.FACE, posterior, 1.0, 0.0), voice], 0.0, replace(FUSION, smallest_weight=0.0))
+    if both and all(not share.ignored for share in both.shares):
+        product = [max(p, SMALLEST_PROBABILITY) ** 2 for p in posterior.values]
+        assert both.posterior.values == pytest.approx([p / sum(product) for p in product])
+
+
+def test_a_poorer_reading_that_contradicts_counts_less_than_one_that_agrees() -> None:
+    face = reading("happy", top=0.6)
+    agreeing, contradicting = (reading(label, Modality.VOICE, quality=0.5, top=0.6) for label in ("happy", "angry"))
+    with_friend, with_foe = (fuse([face, voice], 0.0, FUSION) for voice in (agreeing, contradicting))
+    assert with_friend and with_foe
+
+    def odds(fused: Fused, one: str, other: str) -> float:
+        return math.log(fused.posterior.values[LABELS.index(one)] / fused.posterior.values[LABELS.index(other)])
+
+    alone = math.log(0.6 / 0.4 * 6)
+    assert odds(with_friend, "happy", "sad") == pytest.approx(2 * alone)
+    assert 0.5 * alone < odds(with_foe, "happy", "angry") < alone
+    assert with_foe.posterior.label == "happy"
+
+
+@given(posteriors, posteriors, st.floats(0.1, 1.0))
+def test_it_does_not_matter_which_reading_is_named_first(one, other, quality) -> None:
+    face, voice = Reading(Modality.FACE, one, 1.0, 0.0), Reading(Modality.VOICE, other, quality, 0.0)
+    first, last = fuse([face, voice], 0.0, FUSION), fuse([voice, face], 0.0, FUSION)
+    assert first and last
+    assert first.posterior.values == pytest.approx(last.posterior.values)
+
+
+@given(posteriors, posteriors)
+def test_posteriors_differ_by_the_jensen_shannon_divergence(one, other) -> None:
+    assert divergence([one, other], [2, 2]) == pytest.approx(jensenshannon(one.values, other.values, 2) ** 2, abs=1e-9)
+
+
+def test_posteriors_differ_by_nothing_when_alike_and_by_one_when_they_exclude_each_other() -> None:
+    happy, sad = (Posterior(tuple(float(label == one) for label in LABELS)) for one in ("happy", "sad"))
+    assert divergence([happy, happy], [0.2, 0.7]) == 0.0
+    assert divergence([happy, sad], [1, 1]) == 1.0
+    assert 0 < divergence([happy, sad], [1, 9]) < 0.5
 
 
 def test_the_clearer_modality_wins_a_contradiction() -> None:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from device.domain.labels import LABELS
-from device.domain.reading import Modality, Posterior, Reading, normalised
+from device.domain.reading import Modality, Posterior, Reading, divergence, normalised
 
 SMALLEST_PROBABILITY = 1e-4
 TOO_OLD = "too old"
+STEPPING_BACK = 1.5
+"""How far a reading steps back that contradicts another which counts more: what it counts beside it to this power."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +72,33 @@ def fuse(readings: Sequence[Reading], now_seconds: float, settings: FusionSettin
     shares = tuple(_share(reading, now_seconds, settings) for reading in readings)
     if all(share.ignored == TOO_OLD for share in shares):
         return None
-    used = [(r.posterior, s) for r, s in zip(readings, shares, strict=True) if not s.ignored]
-    counts = [_count(share, settings) for _, share in used]
+    used = [(r, s) for r, s in zip(readings, shares, strict=True) if not s.ignored]
+    posteriors = [reading.posterior for reading, _ in used]
+    exponents = _exponents(posteriors, [_count(share, settings) for _, share in used])
     pooled = normalised(
         math.exp(
             sum(
-                count / max(counts) * math.log(max(posterior.values[i], SMALLEST_PROBABILITY))
-                for count, (posterior, _) in zip(counts, used, strict=True)
+                exponent * math.log(max(posterior.values[i], SMALLEST_PROBABILITY))
+                for exponent, posterior in zip(exponents, posteriors, strict=True)
             )
         )
         for i in range(len(LABELS))
     )
-    differ = max((r.disagreement for r, s in zip(readings, shares, strict=True) if not s.ignored), default=0.0)
+    differ = max((reading.disagreement for reading, _ in used), default=0.0)
     return Fused(pooled, min(1.0, sum(share.weight for _, share in used)), shares, differ)
+
+
+def _exponents(posteriors: Sequence[Posterior], counts: Sequence[float]) -> list[float]:
+    """1 for the reading that counts most, and for those that agree with it, as for independent witnesses.
+
+    The more another differs from it, by the Jensen-Shannon distance (Endres & Schindelin 2003), the more it steps back.
+    """
+    if not counts:
+        return []
+    most = max(counts)
+    leading = posteriors[counts.index(most)]
+    distances = (math.sqrt(divergence((leading, posterior), (1, 1))) for posterior in posteriors)
+    return [(count / most) ** (STEPPING_BACK * distance) for count, distance in zip(counts, distances, strict=True)]
 
 
 def _count(share: Share, settings: FusionSettings) -> float:

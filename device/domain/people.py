@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from device.domain.reading import Modality, Person, Posterior, Reading, normalised
+from device.domain.reading import Modality, Person, Posterior, Reading, divergence, normalised
 
 MOST_PEOPLE = 5
 """Whoever counts least beyond them is left out."""
@@ -91,14 +91,12 @@ def reading_with(reading: Reading, people: tuple[Person, ...]) -> Reading:
 
 
 def disagreement(people: Sequence[Person]) -> float:
-    """How much those who count differ, 0 all alike … 1: their Jensen-Shannon divergence in bits (Lin 1991)."""
+    """How much those who count differ, 0 all alike … 1."""
     total = sum(person.weight for person in people)
     heard = [person for person in people if person.weight >= LEAST_SHARE * total]
     if len(heard) < 2:
         return 0.0
-    pooled = [_mean(label, heard) for label in zip(*(person.posterior.values for person in heard), strict=True)]
-    own = _mean([_bits(person.posterior.values) for person in heard], heard)
-    return min(1.0, max(0.0, _bits(pooled) - own))
+    return divergence([person.posterior for person in heard], [person.weight for person in heard])
 
 
 def _pairs(tracks: Sequence[Track], sightings: Sequence[Sighting], at_seconds: float) -> dict[int, int]:
@@ -148,7 +146,3 @@ def _mean(values: Sequence[float], people: Sequence[Person]) -> float:
     """Weighted by the people's weights."""
     total = sum(person.weight for person in people)
     return sum(person.weight * value for person, value in zip(people, values, strict=True)) / total
-
-
-def _bits(probabilities: Sequence[float]) -> float:
-    return -sum(p * math.log2(p) for p in probabilities if p > 0)

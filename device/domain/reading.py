@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -84,7 +85,7 @@ class Reading:
     people: tuple[Person, ...] = ()
     """Whom it was made from, who counts most first; empty where nobody can be told apart (voice)."""
     disagreement: float = 0.0
-    """How much they differ: 0 not at all … 1 (bits of Jensen-Shannon divergence)."""
+    """How much they differ: 0 not at all … 1 (`divergence`)."""
 
     @property
     def confidence(self) -> float:
@@ -97,6 +98,23 @@ def normalised(weights: Iterable[float]) -> Posterior:
     values = tuple(weights)
     total = sum(values)
     return Posterior(tuple(value / total for value in values)) if total > 0 else UNIFORM
+
+
+def divergence(posteriors: Sequence[Posterior], weights: Sequence[float]) -> float:
+    """How much posteriors differ, each with its weight, in bits: the Jensen-Shannon divergence (Lin 1991).
+
+    0 all alike … 1 two of the same weight that exclude each other; no more than 1 for any number of them.
+    """
+    total = sum(weights)
+    shares = [weight / total for weight in weights]
+    pooled = [sum(map(operator.mul, shares, label)) for label in zip(*(one.values for one in posteriors), strict=True)]
+    own = sum(share * _bits(one.values) for share, one in zip(shares, posteriors, strict=True))
+    return min(1.0, max(0.0, _bits(pooled) - own))
+
+
+def _bits(probabilities: Sequence[float]) -> float:
+    """Shannon entropy."""
+    return -sum(p * math.log2(p) for p in probabilities if p > 0)
 
 
 def calibrate(logits: Sequence[float], temperature: float) -> Posterior:

@@ -152,6 +152,7 @@ ROWS = (
     Row("face small, voice faint", "small", "faint"),
     Row("face very blurred, loud noise", "very blurred", "loud noise"),
     Row("contrary, face very blurred", "very blurred", "clean", contrary=True, truth=Modality.VOICE),
+    Row("contrary, face dark", "dark", "clean", contrary=True, truth=Modality.VOICE),
     Row("contrary, voice in loud noise", "clean", "loud noise", contrary=True, truth=Modality.FACE),
     Row("contrary, both clean", "clean", "clean", contrary=True, truth=None),
 )
