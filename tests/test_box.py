@@ -216,7 +216,7 @@ def test_mpd_and_the_speaker_name_the_same_fifo_and_folder():
 # scripts
 
 
-@pytest.mark.parametrize("script", ["install", "uninstall", "boot-test", "as-speaker"])
+@pytest.mark.parametrize("script", ["install", "uninstall", "debian-tree", "boot-test", "arm64-test", "as-speaker"])
 def test_a_script_is_sound_shell(script):
     assert run("bash", "-n", ROOT / "scripts" / script).returncode == 0
     assert os.access(ROOT / "scripts" / script, os.X_OK)
@@ -241,7 +241,7 @@ def test_a_dry_run_needs_no_root_and_changes_nothing(tree):
 
 
 def test_an_option_that_is_none_shows_the_known_ones():
-    for script in ("install", "uninstall", "boot-test"):
+    for script in ("install", "uninstall", "boot-test", "arm64-test"):
         said = run(ROOT / "scripts" / script, "--frobnicate")
         assert said.returncode == 64
         assert f"scripts/{script} [" in said.stdout
