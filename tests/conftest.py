@@ -1,4 +1,4 @@
-"""Whatever started the tests, Ctrl-C reaches the programs that they start: a shell ignores it in what runs behind it."""
+"""Whatever started the tests, Ctrl-C reaches the programs that they start: a shell ignores it in what runs behind."""
 
 from __future__ import annotations
 
