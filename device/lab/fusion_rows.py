@@ -1,6 +1,6 @@
 """Compares the fusion with one sense alone and with fixed weights, on pairs of a face and a voice not trained on:
 
-    python -m device.lab.fusion_rows --data DIR [--json] [--picture FILE] [--part validation]
+    python -m device.lab.fusion_rows --data DIR [--json] [--picture FILE] [--part validation] [--seed N]
 
 A pair is a face of FER-2013 on whose label most of the ten people of FER+ agree, and a recording of TESS, RAVDESS or
 nEMO with the same label. Every face and voice is shown well and badly, and goes the speaker's own way: crop, quality
@@ -74,6 +74,8 @@ class Part:
     faces: NDArray[np.uint8]
     """[n, 48, 48]."""
     voices: tuple[Path, ...]
+    seed: int
+    """What they were drawn by, and all that is around them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +163,9 @@ ROWS = (
 # --- what is shown and played -----------------------------------------------------------------------------------------
 
 
-def read_part(data: Path, part: str, each: int) -> Part:
-    """Pairs drawn by chance with a fixed seed, no face and no recording twice; the corpora take turns."""
-    rng = np.random.default_rng(SEED)
+def read_part(data: Path, part: str, each: int, seed: int) -> Part:
+    """Pairs drawn by chance, no face and no recording twice; the corpora take turns."""
+    rng = np.random.default_rng(seed)
     archive = read_archive(data / "fer2013.npz")
     agreed = most_voted(read_votes(archive)) == archive["label"]
     usable = (archive["split"] == PARTS[part]) & ~archive["dup_of_earlier_split"].astype(bool) & agreed
@@ -179,7 +181,7 @@ def read_part(data: Path, part: str, each: int) -> Part:
         count = min(each, len(turns), len(found))
         rows += found[:count].tolist()
         voices += [Path(path) for path in turns[:count]]
-    return Part(archive["label"][rows].astype(np.int64), archive["images"][rows], tuple(voices))
+    return Part(archive["label"][rows].astype(np.int64), archive["images"][rows], tuple(voices), seed)
 
 
 def _speech(data: Path, part: str) -> tuple[list[Clip], ...]:
@@ -194,10 +196,10 @@ def at_level(sound: Waveform, dbfs: float) -> Waveform:
     return np.asarray(sound * 10 ** (gain_db / 20), np.float32)
 
 
-def _background(paths: Sequence[Path], count: int) -> list[Waveform]:
+def _background(paths: Sequence[Path], part: Part) -> list[Waveform]:
     """One sound for each pair, at 16 kHz."""
-    rng = np.random.default_rng(SEED)
-    drawn = rng.choice(len(paths), count, replace=len(paths) < count)
+    count = len(part.labels)
+    drawn = np.random.default_rng(part.seed).choice(len(paths), count, replace=len(paths) < count)
     return [_read_any(paths[index]) for index in drawn]
 
 
@@ -209,13 +211,13 @@ def _read_any(path: Path) -> Waveform:
 # --- the speaker's own way to a reading -------------------------------------------------------------------------------
 
 
-def see(faces: NDArray[np.uint8], kind: Degradation, config: Config) -> list[Maybe]:
-    """What the eyes say to each face [n, 48, 48], whose place is given; None when it is too bad."""
+def see(part: Part, kind: Degradation, config: Config) -> list[Maybe]:
+    """What the eyes say to each face, whose place is given; None when it is too bad."""
     card = read_card(config.paths.models, Modality.FACE)
     classifier = TfliteClassifier(card)
-    chance = np.random.default_rng(SEED)
+    chance = np.random.default_rng(part.seed)
     seen: list[Maybe] = []
-    for face in with_progress(list(faces), kind.name):
+    for face in with_progress(list(part.faces), kind.name):
         frame, box = shown(kind.spoil(face, chance), kind.side_pixels, card.crop)
         crop = crop_face(frame, box, card.crop)
         quality, note = face_quality(crop, box, frame.shape)
@@ -229,7 +231,7 @@ def listen(part: Part, name: str, noises: Sequence[Waveform], songs: Sequence[Wa
     """What the ears say last to each recording; None when they hear no speech."""
     card = read_card(config.paths.models, Modality.VOICE)
     gate, classifier, microphone = SileroSpeechGate(), TfliteClassifier(card), config.microphone
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(part.seed)
     heard: list[Maybe] = []
     for path, noise, song in with_progress(list(zip(part.voices, noises, songs, strict=True)), name):
         ears = Ears(
@@ -382,20 +384,20 @@ def _gain(worth: dict[str, NDArray[np.float64]]) -> tuple[str, tuple[float, floa
 # --- command ----------------------------------------------------------------------------------------------------------
 
 
-def measure(data: Path, config: Config, part: str = "test", each: int = EACH) -> list[Outcome]:
+def measure(data: Path, config: Config, part: str = "test", each: int = EACH, seed: int = SEED) -> list[Outcome]:
     """All rows on the shipped models."""
-    pairs, seen, heard = readings(data, config, part, each)
+    pairs, seen, heard = readings(data, config, part, each, seed)
     return compare(pairs.labels, seen, heard)
 
 
 def readings(
-    data: Path, config: Config, part: str, each: int
+    data: Path, config: Config, part: str, each: int, seed: int
 ) -> tuple[Part, dict[str, list[Maybe]], dict[str, list[Maybe]]]:
     """The pairs, and what eyes and ears say to each of them, however shown and played."""
-    pairs = read_part(data, part, each)
-    noises = _background(everyday_noises(data, trained=part == "validation"), len(pairs.labels))
-    songs = _background(sorted((data / "music4q").glob("*.ogg")), len(pairs.labels))
-    seen = {name: see(pairs.faces, kind, config) for name, kind in FACES.items()}
+    pairs = read_part(data, part, each, seed)
+    noises = _background(everyday_noises(data, trained=part == "validation"), pairs)
+    songs = _background(sorted((data / "music4q").glob("*.ogg")), pairs)
+    seen = {name: see(pairs, kind, config) for name, kind in FACES.items()}
     heard = {name: listen(pairs, name, noises, songs, config) for name in VOICES}
     return pairs, seen, heard
 
@@ -428,10 +430,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
     parser.add_argument("--part", choices=PARTS, default="test", help="which part of the data")
     parser.add_argument("--each", type=int, default=EACH, help="pairs per label")
+    parser.add_argument("--seed", type=int, default=SEED, help="another draws other pairs")
     parser.add_argument("--json", action="store_true", help="all figures as JSON")
     parser.add_argument("--picture", type=Path, help="where to draw the rows, as PNG")
     options = parser.parse_args()
-    outcomes = measure(options.data, Config(), options.part, options.each)
+    outcomes = measure(options.data, Config(), options.part, options.each, options.seed)
     if options.picture:
         draw_rows([asdict(outcome) for outcome in outcomes], options.picture)
     figures: list[dict[str, Any]] = [asdict(outcome) for outcome in outcomes]
