@@ -11,11 +11,13 @@ from device.domain.labels import LABELS, UNKNOWN
 from device.domain.reading import UNIFORM, Modality, Posterior, Reading
 from device.lab.evaluate import everyday_noises
 from device.lab.fusion_rows import (
+    COST,
     OURS,
     ROOM_DBFS,
     SPEECH_DBFS,
     Place,
     Row,
+    Share,
     answer,
     as_text,
     at_level,
@@ -106,6 +108,14 @@ def test_where_the_face_is_known_to_be_poor_the_voice_s_label_is_the_right_one()
     outcome = outcome_of(VOICE_RIGHT)
     assert outcome.ways["voice"].right == 1.0
     assert outcome.ways["face"].right < 0.3
+
+
+def test_the_table_sums_up_the_rows_whose_truth_is_known() -> None:
+    behind = replace(outcome_of(VOICE_POOR), gain=(-0.2, -0.3, -0.1))
+    behind.ways[OURS] = Share(right=0.5, wrong=0.4, unknown=0.1)
+    last = as_text([outcome_of(CLEAR), behind, outcome_of(CONTRARY)]).splitlines()[-1]
+    worth = (100 + 100 * (0.5 - COST * 0.4)) / 2
+    assert last == f"28 pairs; dynamic: mean worth {worth:.1f}, 1 of 2 rows reach 0"
 
 
 def test_the_interval_of_what_is_gained_holds_its_mean() -> None:

@@ -12,7 +12,7 @@ from device.domain.reading import Modality, Posterior, Reading, divergence, norm
 SMALLEST_PROBABILITY = 1e-4
 TOO_OLD = "too old"
 STEPPING_BACK = 1.5
-"""How far a reading steps back that contradicts another which counts more: what it counts beside it to this power."""
+"""What differs from the reading that counts most has its share of that one's count to this power × their distance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -409,7 +409,15 @@ def as_text(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         cells = "".join(f"{_cell(share):>14}" for share in outcome.ways.values())
         lines.append(f"{outcome.row:<32}{cells}  {_gain_text(outcome)}")
-    return "\n".join([*lines, f"{outcomes[0].count} pairs"])
+    return "\n".join([*lines, _sum(outcomes)])
+
+
+def _sum(outcomes: Sequence[Outcome]) -> str:
+    """Over the rows whose truth is known."""
+    ours = [(outcome.ways[OURS], outcome.gain) for outcome in outcomes if outcome.gain]
+    worth = sum(share.right - COST * share.wrong for share, _ in ours) / max(1, len(ours))
+    reach = sum(round(high, 9) >= 0 for _, (_, _, high) in ours)
+    return f"{outcomes[0].count} pairs; dynamic: mean worth {100 * worth:.1f}, {reach} of {len(ours)} rows reach 0"
 
 
 def _cell(share: Share) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from models.training.face_learning import LABEL, VOTES, Lessons, answered
+from models.training.face_learning import Lessons, answered, loss_of
 from models.training.face_networks import Lite
 from models.training.face_variety import mildly_varied, plain
 
@@ -86,7 +86,7 @@ def learn_head(network: Lite, views: list[Tensor], lessons: Lessons, course: Hea
     for step, (maps, rows) in enumerate(_batches(views, course.epochs)):
         for group in optimiser.param_groups:
             group["lr"] = course.rate * min(1.0, step / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * step / total))
-        loss = _loss(head(maps.float()), lessons.target[rows], lessons.trust[rows])
+        loss = loss_of(head(maps.float()), lessons.target[rows], lessons.trust[rows], LABEL_COUNTS)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -109,8 +109,3 @@ def _batches(views: list[Tensor], epochs: int) -> Iterator[tuple[Tensor, Tensor]
             count = len(views[view])
             for rows in torch.randperm(count)[: count // BATCH * BATCH].split(BATCH):
                 yield views[view][rows], rows
-
-
-def _loss(logits: Tensor, target: Tensor, trust: Tensor) -> Tensor:
-    votes, label = (-(target[:, part] * logits[:, part].log_softmax(1)).sum(1) for part in (VOTES, LABEL))
-    return (trust * votes + LABEL_COUNTS * label).mean()

@@ -240,8 +240,7 @@ def _step(network: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, co
         inputs, target, trust = (share * one + (1 - share) * one[order] for one in (inputs, target, trust))
     with half(inputs):
         logits = network(inputs.contiguous(memory_format=torch.channels_last))
-    votes, label = (_cross_entropy(logits.float()[:, head], target[:, head]) for head in (VOTES, LABEL))
-    loss = (trust * votes + course.label_counts * label).mean()
+    loss = loss_of(logits.float(), target, trust, course.label_counts)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 5.0, foreach=True)
@@ -249,8 +248,10 @@ def _step(network: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, co
     return loss.detach()
 
 
-def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    return -(target * logits.log_softmax(1)).sum(1)
+def loss_of(logits: Tensor, target: Tensor, trust: Tensor, label_counts: float) -> Tensor:
+    """Mean cross entropy of both answers [N, 14]: the votes' by how far they are trusted [N], the label's as given."""
+    votes, label = (-(target[:, head] * logits[:, head].log_softmax(1)).sum(1) for head in (VOTES, LABEL))
+    return (trust * votes + label_counts * label).mean()
 
 
 def _moving(network: nn.Module) -> list[Tensor]:
