@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -66,3 +70,23 @@ def test_less_than_a_chunk_at_the_end_is_as_the_chunk_before_it(gate: SileroSpee
     told = gate.spoken(spoken("I am so happy to see you")[: 30 * CHUNK_SAMPLES + 100])
     assert len(told) == 30 * CHUNK_SAMPLES + 100
     assert told[-101:].all()
+
+
+THREADS_TAKEN = """
+import os
+import numpy as np
+from device.adapters.speech_silero import SileroSpeechGate
+gate = SileroSpeechGate()
+before = len(os.listdir("/proc/self/task"))
+gate.spoken(np.zeros(16000, np.float32))
+print(len(os.listdir("/proc/self/task")) - before, os.environ.get("OMP_THREAD_LIMIT"))
+"""
+
+
+@pytest.mark.parametrize(("said", "outcome"), [({}, "0 None"), ({"OMP_THREAD_LIMIT": "3"}, "2 3")])
+def test_the_gate_computes_in_one_thread_unless_told_otherwise(said: dict[str, str], outcome: str) -> None:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    told = subprocess.run(
+        [sys.executable, "-c", THREADS_TAKEN], env=others | said, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == outcome

