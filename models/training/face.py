@@ -3,11 +3,12 @@
     python -m models.training.face teach [NAME ...] --data DIR    the larger networks; all of them where none is named
     python -m models.training.face learn --data DIR               from people's words and the teachers' answers
     python -m models.training.face settle --data DIR              its layers some epochs more, on plainer faces
+    python -m models.training.face recover --file F --data DIR    instead of these: out of the int8 file that shipped
     python -m models.training.face head --data DIR                its last layers alone, on plain faces
     python -m models.training.face export --data DIR              int8, measured, into models/; needs TensorFlow
 
-The first three with `--again` are the second generation: another teacher, and the network learns on, taught by that one
-and by itself as it was.
+All but the last two with `--again` are the second generation: another teacher, and the network learns on, taught by
+that one and by itself as it was.
 
 `DIR` holds `fer2013.npz` (images uint8 [N, 48, 48], label, split, ferplus_votes). Every network answers two questions
 at once: what ten people would vote (FER+), and what the labeller of FER-2013 wrote; they agree on two faces of three.
@@ -29,6 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -48,12 +50,15 @@ from models.training.face_plan import (
     Teacher,
     shipped,
 )
+from models.training.face_recovered import recovered
 from models.training.face_variety import plain
 from models.training.faces import Faces, Parts, read_parts
 
 SEED = 20130
 BUILD = Path("build/face")
-GENERATION_STEPS, LAST_STEPS = ("teach", "learn", "settle"), ("head", "export")
+RECOVERING = 768
+"""Faces that set the figures of the norms of what is recovered."""
+GENERATION_STEPS, RECOVER, LAST_STEPS = ("teach", "learn", "settle"), "recover", ("head", "export")
 AGAIN = "--again"
 COMMAND = " && ".join(
     f"scripts/train face {step} --data DIR"
@@ -161,6 +166,17 @@ class Workshop:
         )
         return average.state_dict()
 
+    def recover(self, generation: Generation, file: Path) -> None:
+        """Put the floats of an int8 file in the place of what settled last."""
+        settled = self.settled_file(generation)
+        if settled.exists():
+            raise SystemExit(f"{settled}: there already; move it away, or give another folder with --build")
+        rows = np.random.default_rng(self.seed).choice(len(self.parts.train.images), RECOVERING, replace=False)
+        network = recovered(file, self.parts.train.images[rows])
+        told = right_shares(logits_of(network, self.parts.public), self.parts.public)
+        print(f"{settled.stem}: public {told[0]:.4f} ferplus {told[1]:.4f}", flush=True)
+        torch.save(network.state_dict(), settled)
+
     def head(self) -> None:
         """Let the last layers learn on in every way; the mean with the weights before goes to `headed_file`."""
         settled = [loaded(shipped(), self.settled_file(each), self.device) for each in GENERATIONS]
@@ -224,7 +240,9 @@ def tell_public(teachers: dict[str, nn.Module], public: Faces) -> None:
 def loaded(network: Net, file: Path, device: str) -> Net:
     """The network with the weights of a file, ready to be asked."""
     if not file.exists():
-        raise SystemExit(f"{file}: no such weights; train them first: scripts/train face teach, then learn and settle")
+        raise SystemExit(
+            f"{file}: no such weights; train them first: scripts/train face teach, learn, settle; or recover"
+        )
     network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     return network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
@@ -244,7 +262,7 @@ def imagenet(letter: str) -> dict[str, torch.Tensor]:
 def main() -> None:
     """Teach, learn, settle, head, or export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=(*GENERATION_STEPS, *LAST_STEPS))
+    parser.add_argument("step", choices=(*GENERATION_STEPS, RECOVER, *LAST_STEPS))
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"teachers: {', '.join(_teachers())}")
     parser.add_argument(AGAIN, action="store_true", help="the second generation")
     parser.add_argument("--data", type=Path, required=True, help="folder with fer2013.npz")
@@ -253,12 +271,15 @@ def main() -> None:
         "--seconds", type=float, default=math.inf, help="each network, and each way of settling, is done by then"
     )
     parser.add_argument("--seed", type=int, default=SEED, help="of what is trained")
+    parser.add_argument("--file", type=Path, help="recover: face.tflite as it shipped in that generation")
     parser.add_argument("--no-private", action="store_true", help="export: leave PrivateTest alone")
     arguments = parser.parse_args()
     generation = SECOND if arguments.again else FIRST
     names = arguments.names or list(generation.teachers)
     if unknown := sorted(set(names) - set(generation.teachers)):
         parser.error(f"no such teacher: {', '.join(unknown)}; known: {', '.join(generation.teachers)}")
+    if (arguments.step == RECOVER) != (arguments.file is not None):
+        parser.error(f"--file goes with {RECOVER}, and {RECOVER} needs it")
     arguments.build.mkdir(parents=True, exist_ok=True)
     workshop = Workshop(read_parts(arguments.data), arguments.build, arguments.seconds, arguments.seed)
     if arguments.step == "teach":
@@ -268,6 +289,8 @@ def main() -> None:
         workshop.learn(generation)
     elif arguments.step == "settle":
         workshop.settle(generation)
+    elif arguments.step == RECOVER:
+        workshop.recover(generation, arguments.file)
     elif arguments.step == "head":
         workshop.head()
     else:

@@ -13,12 +13,15 @@ import numpy as np
 import torch
 
 from models.training.face import mixed
+from models.training.face_export import MODEL
 from models.training.face_head import BATCH, VIEWS, learn_head
 from models.training.face_keras import build, count_macs, for_the_box, take_weights
 from models.training.face_learning import Lessons
 from models.training.face_plan import FIRST, HEADS, PIXELS, shipped
+from models.training.face_recovered import recovered
 from models.training.face_variety import plain, standardised, varied
 from models.training.faces import tensors
+from models.training.measuring import int8_logits
 
 COUNT = 16
 
@@ -94,6 +97,22 @@ def check_head(_: np.ndarray) -> None:
     assert moved == {"head.0.weight", "head.1.weight", "head.1.bias", "logits.weight", "logits.bias"}, sorted(moved)
 
 
+def check_recovered(faces: np.ndarray) -> None:
+    """What comes out of the file that ships answers as the file does, and its norms expect what they are given."""
+    network = recovered(MODEL, faces)
+    inputs = plain(torch.from_numpy(faces), PIXELS)
+    with torch.no_grad():
+        ours = network(inputs)
+    theirs = int8_logits(MODEL, tensors(faces))
+    print(f"recovered: {np.abs(ours.numpy() - theirs).mean():.3f} of a logit apart in the mean")
+    assert np.abs(ours.numpy() - theirs).mean() < 0.15
+    norms = [part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.train()
+    with torch.no_grad():
+        assert torch.allclose(network(inputs), ours, atol=0.02)
+
+
 def check_mixed(_: np.ndarray) -> None:
     """The mean of weights counts each with its share, and leaves whole numbers alone."""
     before = {"weight": torch.tensor([1.0, 0.0]), "steps": torch.tensor(7)}
@@ -107,7 +126,16 @@ def main() -> None:
     """All checks."""
     torch.manual_seed(1)
     faces = np.random.default_rng(1).integers(0, 255, (COUNT, 48, 48)).astype(np.uint8)
-    for check in (check_input, check_variety, check_mild, check_fixed, check_head, check_mixed, check_twin):
+    for check in (
+        check_input,
+        check_variety,
+        check_mild,
+        check_fixed,
+        check_head,
+        check_mixed,
+        check_twin,
+        check_recovered,
+    ):
         check(faces)
         print(f"{check.__name__}: good")
 
