@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from device.domain.fusion import SMALLEST_PROBABILITY, Fused, FusionSettings, explain, fuse, weight_of
+from device.domain.fusion import SMALLEST_PROBABILITY, FusionSettings, explain, fuse, weight_of
 from device.domain.labels import LABELS, UNKNOWN
 from device.domain.mood import Mood, MoodSettings, step
 from device.domain.reading import UNIFORM, Modality, Posterior, Reading, calibrate, divergence, normalised
@@ -74,28 +74,55 @@ def test_two_that_agree_are_surer_than_either() -> None:
     assert both.posterior.top > 0.6
 
 
-@given(posteriors, st.floats(0.1, 1.0))
-def test_witnesses_that_say_the_same_count_alike_however_well_they_are_perceived(posterior, quality) -> None:
-    voice = Reading(Modality.VOICE, posterior, quality, 0.0)
-    both = fuse([Reading(Modality.FACE, posterior, 1.0, 0.0), voice], 0.0, replace(FUSION, smallest_weight=0.0))
+EVERYTHING = replace(FUSION, smallest_weight=0.0)
+
+
+@given(posteriors, st.permutations(range(len(LABELS))), st.floats(0.1, 1.0))
+def test_two_that_count_alike_are_pooled_as_independent_witnesses(posterior, order, quality) -> None:
+    other = Posterior(tuple(posterior.values[i] for i in order))
+    readings = [Reading(Modality.FACE, posterior, quality, 0.0), Reading(Modality.VOICE, other, quality, 0.0)]
+    both = fuse(readings, 0.0, replace(EVERYTHING, voice_trust=1.0))
     if both and all(not share.ignored for share in both.shares):
-        product = [max(p, SMALLEST_PROBABILITY) ** 2 for p in posterior.values]
+        seen, heard = ([max(p, SMALLEST_PROBABILITY) for p in one.values] for one in (posterior, other))
+        product = [one * another for one, another in zip(seen, heard, strict=True)]
         assert both.posterior.values == pytest.approx([p / sum(product) for p in product])
 
 
-def test_a_poorer_reading_that_contradicts_counts_less_than_one_that_agrees() -> None:
-    face = reading("happy", top=0.6)
-    agreeing, contradicting = (reading(label, Modality.VOICE, quality=0.5, top=0.6) for label in ("happy", "angry"))
-    with_friend, with_foe = (fuse([face, voice], 0.0, FUSION) for voice in (agreeing, contradicting))
-    assert with_friend and with_foe
+@given(posteriors)
+def test_beside_what_hardly_counts_a_reading_keeps_its_own_answer(posterior) -> None:
+    face, faint = Reading(Modality.FACE, posterior, 1.0, 0.0), reading("angry", Modality.VOICE, quality=0.001)
+    both, alone = (fuse(readings, 0.0, EVERYTHING) for readings in ([face, faint], [face]))
+    assert both and alone
+    if both.support > 0.01:
+        assert both.posterior.values == pytest.approx(alone.posterior.values, abs=0.02)
 
-    def odds(fused: Fused, one: str, other: str) -> float:
-        return math.log(fused.posterior.values[LABELS.index(one)] / fused.posterior.values[LABELS.index(other)])
 
-    alone = math.log(0.6 / 0.4 * 6)
-    assert odds(with_friend, "happy", "sad") == pytest.approx(2 * alone)
-    assert 0.5 * alone < odds(with_foe, "happy", "angry") < alone
-    assert with_foe.posterior.label == "happy"
+def test_whoever_hardly_knows_leaves_the_other_its_answer_however_well_perceived() -> None:
+    face = reading("sad", top=0.6)
+    both = fuse([face, reading("angry", Modality.VOICE, top=0.15)], 0.0, EVERYTHING)
+    assert both and not any(share.ignored for share in both.shares)
+    assert both.posterior.values == pytest.approx(face.posterior.values, abs=0.04)
+
+
+def test_a_voice_that_counts_half_makes_nine_fifths_of_a_witness_of_the_two() -> None:
+    def odds(readings: list[Reading]) -> float:
+        fused = fuse(readings, 0.0, replace(FUSION, voice_trust=0.5))
+        assert fused
+        return math.log(fused.posterior.values[LABELS.index("sad")] / fused.posterior.values[LABELS.index("happy")])
+
+    face, voice = reading("sad", top=0.6), reading("sad", Modality.VOICE, top=0.6)
+    assert odds([face, voice]) == pytest.approx(1.8 * odds([face]))
+
+
+def test_the_better_perceived_of_two_that_differ_counts_more_and_the_older_less() -> None:
+    def odds(quality: float, at: float) -> float:
+        voice = reading("angry", Modality.VOICE, quality=quality, at=at)
+        fused = fuse([reading("happy"), voice], 0.0, FUSION)
+        assert fused
+        return math.log(fused.posterior.values[LABELS.index("happy")] / fused.posterior.values[LABELS.index("angry")])
+
+    assert 0 < odds(1.0, 0.0) < odds(0.5, 0.0) < odds(0.25, 0.0)
+    assert odds(0.5, -4.0) == pytest.approx(odds(0.25, 0.0))
 
 
 @given(posteriors, posteriors, st.floats(0.1, 1.0))

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from device.domain.labels import LABELS
-from device.domain.reading import Modality, Posterior, Reading, divergence, normalised
+from device.domain.reading import Modality, Posterior, Reading, normalised
 
 SMALLEST_PROBABILITY = 1e-4
 TOO_OLD = "too old"
-STEPPING_BACK = 1.5
-"""What differs from the reading that counts most has its share of that one's count to this power × their distance."""
+CERTAINTY_COUNTS = 0.25
+"""Power of what certainty counts beside others: an unsure posterior is flat, and so says little as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class FusionSettings:
     """An older reading says nothing."""
     smallest_weight: float = field(default=0.01, metadata={"range": (0.0, 1.0)})
     """A reading with less weight is ignored."""
-    voice_trust: float = field(default=0.3, metadata={"range": (0.05, 1.0)})
-    """What a voice counts beside a face of the same weight; one alone always has its own say."""
+    voice_trust: float = field(default=0.5, metadata={"range": (0.05, 1.0)})
+    """What a voice counts beside a face of the same quality; one alone always has its own say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,17 @@ class Fused:
 
 def weight_of(reading: Reading, now_seconds: float, settings: FusionSettings) -> float:
     """Confidence, halved every half-life; 0 after the expiry."""
+    return reading.confidence * _freshness(reading, now_seconds, settings)
+
+
+def _freshness(reading: Reading, now_seconds: float, settings: FusionSettings) -> float:
+    """1 when new, halved every half-life; 0 after the expiry."""
     age = max(0.0, now_seconds - reading.at_seconds)
-    if age > settings.expiry_seconds:
-        return 0.0
-    return reading.confidence * math.pow(0.5, age / settings.half_life_seconds)
+    return math.pow(0.5, age / settings.half_life_seconds) if age <= settings.expiry_seconds else 0.0
 
 
 def fuse(readings: Sequence[Reading], now_seconds: float, settings: FusionSettings) -> Fused | None:
-    """Pool the readings log-linearly, the one that counts most with exponent 1 (Genest & Zidek 1986).
+    """Pool the readings log-linearly (Genest & Zidek 1986), each with what it counts beside the others as exponent.
 
     Uniform, and without support, when none has enough weight; None when there is none, or all have expired.
     """
@@ -73,13 +76,12 @@ def fuse(readings: Sequence[Reading], now_seconds: float, settings: FusionSettin
     if all(share.ignored == TOO_OLD for share in shares):
         return None
     used = [(r, s) for r, s in zip(readings, shares, strict=True) if not s.ignored]
-    posteriors = [reading.posterior for reading, _ in used]
-    exponents = _exponents(posteriors, [_count(share, settings) for _, share in used])
+    exponents = _exponents([_count(reading, now_seconds, settings) for reading, _ in used])
     pooled = normalised(
         math.exp(
             sum(
-                exponent * math.log(max(posterior.values[i], SMALLEST_PROBABILITY))
-                for exponent, posterior in zip(exponents, posteriors, strict=True)
+                exponent * math.log(max(reading.posterior.values[i], SMALLEST_PROBABILITY))
+                for exponent, (reading, _) in zip(exponents, used, strict=True)
             )
         )
         for i in range(len(LABELS))
@@ -88,22 +90,21 @@ def fuse(readings: Sequence[Reading], now_seconds: float, settings: FusionSettin
     return Fused(pooled, min(1.0, sum(share.weight for _, share in used)), shares, differ)
 
 
-def _exponents(posteriors: Sequence[Posterior], counts: Sequence[float]) -> list[float]:
-    """1 for the reading that counts most, and for those that agree with it, as for independent witnesses.
+def _exponents(counts: Sequence[float]) -> list[float]:
+    """Each one's share of the readings' effective number, (Σc)² / Σc² (Kish, Survey Sampling, 1965).
 
-    The more another differs from it, by the Jensen-Shannon distance (Endres & Schindelin 2003), the more it steps back.
+    One alone has 1, as beside what hardly counts; several that count alike have 1 each, as independent witnesses.
     """
-    if not counts:
-        return []
-    most = max(counts)
-    leading = posteriors[counts.index(most)]
-    distances = (math.sqrt(divergence((leading, posterior), (1, 1))) for posterior in posteriors)
-    return [(count / most) ** (STEPPING_BACK * distance) for count, distance in zip(counts, distances, strict=True)]
+    total, squares = sum(counts), sum(count * count for count in counts)
+    return [count * total / squares for count in counts]
 
 
-def _count(share: Share, settings: FusionSettings) -> float:
+def _count(reading: Reading, now_seconds: float, settings: FusionSettings) -> float:
     """What a reading counts beside others."""
-    return share.weight * (settings.voice_trust if share.modality is Modality.VOICE else 1.0)
+    trust = settings.voice_trust if reading.modality is Modality.VOICE else 1.0
+    certainty = 1.0 - reading.posterior.normalised_entropy
+    freshness = _freshness(reading, now_seconds, settings)
+    return trust * reading.quality * math.pow(certainty, CERTAINTY_COUNTS) * freshness
 
 
 def explain(shares: Sequence[Share]) -> str:
