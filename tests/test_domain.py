@@ -104,6 +104,13 @@ def test_whoever_hardly_knows_leaves_the_other_its_answer_however_well_perceived
     assert both.posterior.values == pytest.approx(face.posterior.values, abs=0.04)
 
 
+def test_two_that_hardly_count_are_pooled_like_any_others() -> None:
+    faint = [reading("sad", quality=1e-200), reading("sad", Modality.VOICE, quality=1e-200)]
+    clear = [reading("sad"), reading("sad", Modality.VOICE)]
+    one, other = (fuse(readings, 0.0, EVERYTHING) for readings in (faint, clear))
+    assert one and other and one.posterior.values == pytest.approx(other.posterior.values)
+
+
 def test_a_voice_that_counts_half_makes_nine_fifths_of_a_witness_of_the_two() -> None:
     def odds(readings: list[Reading]) -> float:
         fused = fuse(readings, 0.0, replace(FUSION, voice_trust=0.5))

@@ -91,12 +91,14 @@ def fuse(readings: Sequence[Reading], now_seconds: float, settings: FusionSettin
 
 
 def _exponents(counts: Sequence[float]) -> list[float]:
-    """Each one's share of the readings' effective number, (Σc)² / Σc² (Kish, Survey Sampling, 1965).
+    """Each one's share of the readings' effective number, 1 / Σ share² (Kish, Survey Sampling, 1965).
 
     One alone has 1, as beside what hardly counts; several that count alike have 1 each, as independent witnesses.
     """
-    total, squares = sum(counts), sum(count * count for count in counts)
-    return [count * total / squares for count in counts]
+    total = sum(counts)
+    shares = [count / total for count in counts]
+    effective = 1 / sum(share * share for share in shares) if shares else 0.0
+    return [share * effective for share in shares]
 
 
 def _count(reading: Reading, now_seconds: float, settings: FusionSettings) -> float:

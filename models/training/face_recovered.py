@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -18,6 +19,8 @@ from models.training.face_variety import plain
 
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Operators with weights. The converter has folded each norm into the convolution before it."""
+ENTRY = [1, PIXELS, PIXELS, 1]
+"""What the first convolution is given."""
 BATCH = 128
 
 Weights = tuple[torch.Tensor, torch.Tensor]
@@ -30,9 +33,15 @@ def recovered(file: Path, images: np.ndarray) -> Lite:
     Rounding to int8 is all that is lost. Each norm gets the mean and deviation of what it is given for these faces,
     and a scale and shift that undo them: the answers stay, and what learns on finds its steps of the usual size.
     """
+    interpreter = _opened(file)
     network = shipped().eval().requires_grad_(False)
-    *layers, (kernel, bias) = _weights(file)
     convolutions = [part for part in network.modules() if isinstance(part, Normed)]
+    found = list(_weights(interpreter))
+    expected = [*(part[0].weight for part in convolutions), network.logits.weight]
+    alike = [kernel.shape for kernel, _ in found] == [weight.shape for weight in expected]
+    if not alike or not any(tensor["shape"].tolist() == ENTRY for tensor in interpreter.get_tensor_details()):
+        raise SystemExit(f"{file}: not a network like the one that ships; versions from 4.0.0 on are")
+    *layers, (kernel, bias) = found
     for convolution, weights in zip(convolutions, layers, strict=True):
         _fold_out(convolution, weights)
     network.logits.weight.copy_(kernel)
@@ -41,11 +50,17 @@ def recovered(file: Path, images: np.ndarray) -> Lite:
     return network
 
 
-def _weights(file: Path) -> Iterator[Weights]:
-    """Of every operator that has any, in the order in which they are computed."""
+def _opened(file: Path) -> Any:
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(str(file))
+    try:
+        return tf.lite.Interpreter(str(file))
+    except ValueError as error:
+        raise SystemExit(f"{file}: no TFLite file; git show COMMIT:models/face.tflite >FILE makes one") from error
+
+
+def _weights(interpreter: Any) -> Iterator[Weights]:
+    """Of every operator that has any, in the order in which they are computed."""
     details = {each["index"]: each for each in interpreter.get_tensor_details()}
 
     def floats(index: int) -> np.ndarray:
