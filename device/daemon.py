@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import cv2
@@ -44,12 +45,16 @@ CONDUCTOR_DEADLINE_SECONDS = 10.0
 SENSE_DEADLINE_SECONDS = 30.0
 WATCH_SECONDS = 1.0
 
+Stop = SimpleQueue[None]
+"""Gets something when it is time to end. A signal may come while another is being answered, or between any two steps of
+the wait for it: an Event's lock would then wait for itself, a SimpleQueue's put may be interrupted by itself."""
+
 
 def run(config: Config, scene: Scene | None = None, announce: Callable[[str], None] = print) -> int:
     """Run the speaker; returns the exit status. SetupError when it cannot start."""
     # A frame is done before a second thread of OpenCV's is awake, and that one then spins for a while in vain.
     cv2.setNumThreads(1)
-    stop = threading.Event()
+    stop: Stop = SimpleQueue()
     crashed = threading.Event()
     _end_on_signal(stop)
     _end_on_bug(stop, crashed)
@@ -177,10 +182,10 @@ def _microphone_opener(config: Config, scene: Scene | None, began_seconds: float
     return lambda: microphone
 
 
-def _watch(beats: Beats, stop: threading.Event) -> None:
+def _watch(beats: Beats, stop: Stop) -> None:
     """Feed systemd's watchdog while every loop is alive; say who is late, once."""
     late: tuple[str, ...] = ()
-    while not stop.wait(WATCH_SECONDS):
+    while not _ended(stop, WATCH_SECONDS):
         before, late = late, beats.late()
         if late and late != before:
             log.error("no sign of life from %s; the watchdog is not fed", ", ".join(late))
@@ -188,12 +193,20 @@ def _watch(beats: Beats, stop: threading.Event) -> None:
             systemd_notify.watchdog()
 
 
-def _end_on_signal(stop: threading.Event) -> None:
+def _ended(stop: Stop, patience_seconds: float) -> bool:
+    try:
+        stop.get(timeout=patience_seconds)
+    except Empty:
+        return False
+    return True
+
+
+def _end_on_signal(stop: Stop) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: stop.put(None))
 
 
-def _end_on_bug(stop: threading.Event, crashed: threading.Event) -> None:
+def _end_on_bug(stop: Stop, crashed: threading.Event) -> None:
     """A bug in any thread ends the process, with its trace in the log; systemd starts it again."""
 
     def give_up(arguments: threading.ExceptHookArgs) -> None:
@@ -201,6 +214,6 @@ def _end_on_bug(stop: threading.Event, crashed: threading.Event) -> None:
         name = arguments.thread.name if arguments.thread else "a thread"
         log.critical("%s failed", name, exc_info=error)
         crashed.set()
-        stop.set()
+        stop.put(None)
 
     threading.excepthook = give_up

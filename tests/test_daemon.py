@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +48,40 @@ def song_in_mpd(house: House) -> dict:
 def broker_state(house: House) -> dict:
     with Listener(house.broker.port, "moodify/speaker/#") as second:
         return json.loads(second.wait_for("moodify/speaker/state"))
+
+
+def test_however_often_it_is_told_to_end_it_ends_once_and_well(house) -> None:
+    with house.speaker() as speaker:
+        for _ in range(1000):
+            speaker.process.send_signal(signal.SIGTERM)
+        assert speaker.stop() == 0
+        assert "Traceback" not in speaker.log()
+
+
+TOLD_TO_END_WHEREVER_IT_IS = """
+import os, subprocess, sys
+from queue import SimpleQueue
+from device import daemon
+stop = SimpleQueue()
+daemon._end_on_signal(stop)
+ring = f"import os; [os.kill({os.getpid()}, 15) for _ in range(20000)]"
+bell = subprocess.Popen([sys.executable, "-c", ring])
+while bell.poll() is None:
+    daemon._ended(stop, 0.001)
+print("awake")
+"""
+
+
+def test_a_signal_in_the_midst_of_another_or_of_the_wait_for_it_holds_nothing_up() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", TOLD_TO_END_WHEREVER_IT_IS],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+    assert told.stdout == "awake\n", told.stderr
 
 
 def test_a_face_becomes_a_mood_on_the_page_on_the_broker_and_a_fitting_song_in_mpd(house, portrait_scene) -> None:
