@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -268,16 +267,17 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-_asked_to_stop = threading.Event()
+_asked_to_stop: list[int] = []
+"""Signals. Not an Event: interrupted by another one its lock would wait for itself."""
 
 
-def _stop(_number: int, _frame: object) -> NoReturn:
-    _asked_to_stop.set()
+def _stop(number: int, _frame: object) -> NoReturn:
+    _asked_to_stop.append(number)
     raise KeyboardInterrupt
 
 
 def _pause() -> None:
     """Until the next look. Python drops what is raised in the callbacks of a fork: who asked in one is heard here."""
     time.sleep(LOOK_SECONDS)
-    if _asked_to_stop.is_set():
+    if _asked_to_stop:
         raise KeyboardInterrupt
