@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -48,14 +47,6 @@ def song_in_mpd(house: House) -> dict:
 def broker_state(house: House) -> dict:
     with Listener(house.broker.port, "moodify/speaker/#") as second:
         return json.loads(second.wait_for("moodify/speaker/state"))
-
-
-def test_however_often_it_is_told_to_end_it_ends_once_and_well(house) -> None:
-    with house.speaker() as speaker:
-        for _ in range(1000):
-            speaker.process.send_signal(signal.SIGTERM)
-        assert speaker.stop() == 0
-        assert "Traceback" not in speaker.log()
 
 
 TOLD_TO_END_WHEREVER_IT_IS = """

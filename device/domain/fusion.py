@@ -11,8 +11,8 @@ from device.domain.reading import Modality, Posterior, Reading, normalised
 
 SMALLEST_PROBABILITY = 1e-4
 TOO_OLD = "too old"
-CERTAINTY_COUNTS = 0.25
-"""Power of what certainty counts beside others: an unsure posterior is flat, and so says little as it is."""
+CERTAINTY_POWER = 0.25
+"""Of certainty in what a reading counts beside others: an unsure posterior is flat, and so says little as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _count(reading: Reading, now_seconds: float, settings: FusionSettings) -> fl
     trust = settings.voice_trust if reading.modality is Modality.VOICE else 1.0
     certainty = 1.0 - reading.posterior.normalised_entropy
     freshness = _freshness(reading, now_seconds, settings)
-    return trust * reading.quality * math.pow(certainty, CERTAINTY_COUNTS) * freshness
+    return trust * reading.quality * math.pow(certainty, CERTAINTY_POWER) * freshness
 
 
 def explain(shares: Sequence[Share]) -> str:
