@@ -23,10 +23,10 @@ PrivateTest is looked at by `export` alone.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.training.face_head import learn_head, maps_of, told_by
+from models.training.face_head import HeadCourse, learn_head, maps_of, told_by
 from models.training.face_learning import Lessons, answered, learn, logits_of, right_shares, views_of
 from models.training.face_networks import Lite, load_imagenet
 from models.training.face_plan import (
@@ -178,19 +178,29 @@ class Workshop:
         torch.save(network.state_dict(), settled)
 
     def head(self) -> None:
-        """Let the last layers learn on in every way; the mean with the weights before goes to `headed_file`."""
+        """Let the last layers learn on in every way; the mean with the weights before goes to `headed_file`.
+
+        Each way is kept in `headed-SEED.WAY.pt` as soon as it is done.
+        """
+        before = loaded(shipped(), self.settled_file(GENERATIONS[-1]), self.device)
+        ways = {self.headed_file.with_suffix(f".{n}.pt"): way for n, way in enumerate(product(HEADS, HEAD_SEEDS), 1)}
+        self._learn_heads(before, {file: way for file, way in ways.items() if not file.exists()})
+        headed = [loaded(shipped(), file, self.device).state_dict() for file in ways]
+        torch.save(mixed(before.state_dict(), headed, SHARE_BEFORE_HEADS), self.headed_file)
+
+    def _learn_heads(self, before: Lite, ways: dict[Path, tuple[HeadCourse, int]]) -> None:
+        """One file of weights for each course and seed."""
+        if not ways:
+            return
         settled = [loaded(shipped(), self.settled_file(each), self.device) for each in GENERATIONS]
-        views = maps_of(settled[-1], self.lessons)
-        answers = told_by([*settled], self.lessons, PIXELS)
-        ways = []
-        for course, seed in itertools.product(HEADS, HEAD_SEEDS):
+        views, answers = maps_of(before, self.lessons), told_by([*settled], self.lessons, PIXELS)
+        for file, (course, seed) in ways.items():
             lessons = self.lessons.taught(answers, course.told_votes, course.told_label)
             network = loaded(shipped(), self.settled_file(GENERATIONS[-1]), self.device)
-            ways.append(learn_head(network, views, lessons, course, seed))
-            network.load_state_dict(ways[-1])
+            network.load_state_dict(learn_head(network, views, lessons, course, seed))
             told = right_shares(logits_of(network, self.parts.public), self.parts.public)
             print(f"{course} seed {seed}: public {told[0]:.4f} ferplus {told[1]:.4f}", flush=True)
-        torch.save(mixed(settled[-1].state_dict(), ways, SHARE_BEFORE_HEADS), self.headed_file)
+            torch.save(network.state_dict(), file)
 
     @property
     def headed_file(self) -> Path:
