@@ -17,7 +17,7 @@ from device.cli_options import Commands
 from device.cli_options import add_command as _command
 from device.cli_options import add_config_option as _config_option
 from device.cli_options import config_of as _config
-from device.config import Config
+from device.config import Config, state_folder
 from device.errors import EXIT_SETUP, MoodifyError, SetupError
 from web_ui.pairing import PairingStore
 
@@ -236,7 +236,7 @@ def _progress(done: int, total: int, what: str = "files") -> None:
 
 
 def _pair(options: argparse.Namespace) -> int:
-    store = PairingStore(_config(options).paths.state)
+    store = PairingStore(state_folder(_config(options)))
     if options.list:
         for phone in store.list():
             print(f"{phone.id}  {time.strftime('%Y-%m-%d', time.localtime(phone.created_at))}  {phone.name}")

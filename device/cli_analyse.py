@@ -15,7 +15,7 @@ from pathlib import Path
 from device.adapters.catalogue_sqlite import Catalogue
 from device.analyst import Going, Hear, analyse
 from device.cli_options import config_of
-from device.config import Config
+from device.config import Config, state_folder
 from device.domain.hearing import Heard
 from device.meter import Meter
 from device.obstacles import Obstacles
@@ -34,9 +34,9 @@ def run_analyse(options: argparse.Namespace) -> int:
     """Listen to what is new; may be stopped at any time and goes on where it was."""
     config = config_of(options)
     hear, model = _ear(config.paths.models)
-    config.paths.state.mkdir(parents=True, exist_ok=True)
+    state = state_folder(config)
     _step_back()
-    with Catalogue(config.paths.state / "catalogue.sqlite") as catalogue:
+    with Catalogue(state / "catalogue.sqlite") as catalogue:
         everything = options.all or (options.watch and config.analysis.everything)
         obstacle = Obstacles(config.analysis, catalogue) if options.watch else lambda: ""
         folder = config.library.music_folder

@@ -16,6 +16,7 @@ from device.adapters.catalogue_sqlite import Catalogue, Layers
 from device.cli_analyse import add_analyse_options, run_analyse
 from device.cli_options import Commands, add_command, add_config_option, config_of
 from device.cli_tags import add_undo_arguments, add_write_arguments, undo, write_tags
+from device.config import state_folder
 from device.domain.labels import Affect
 from device.domain.lexicon import Lexicon, affect_of_words, unknown_words
 from device.domain.tracks import Track
@@ -89,15 +90,14 @@ def _number(text: str) -> float:
 def _catalogue(options: argparse.Namespace) -> Iterator[tuple[Catalogue, Path]]:
     """The catalogue and the music folder that the arguments and the configuration name."""
     config = config_of(options)
-    config.paths.state.mkdir(parents=True, exist_ok=True)
-    with Catalogue(config.paths.state / "catalogue.sqlite") as catalogue:
+    with Catalogue(state_folder(config) / "catalogue.sqlite") as catalogue:
         yield catalogue, getattr(options, "music", None) or config.library.music_folder
 
 
 def _scan(options: argparse.Namespace) -> int:
     from device.library import household_lexicon, scan
 
-    lexicon = household_lexicon(config_of(options).paths.state)
+    lexicon = household_lexicon(state_folder(config_of(options)))
     with _catalogue(options) as (catalogue, folder), Meter("files") as meter:
         report = scan(folder, catalogue, meter, lexicon)
     if options.json:
@@ -157,7 +157,7 @@ def _show(options: argparse.Namespace) -> int:
 def _moods(options: argparse.Namespace) -> int:
     from device.library import household_lexicon
 
-    lexicon = household_lexicon(config_of(options).paths.state)
+    lexicon = household_lexicon(state_folder(config_of(options)))
     with _catalogue(options) as (catalogue, _):
         counts = catalogue.mood_words()
     words = sorted(counts, key=lambda word: (-counts[word], word))
@@ -212,7 +212,7 @@ def _wanted(options: argparse.Namespace) -> Affect:
     """The place that the words or the numbers name; numbers stand above words, one each."""
     from device.library import household_lexicon
 
-    lexicon = household_lexicon(config_of(options).paths.state)
+    lexicon = household_lexicon(state_folder(config_of(options)))
     unknown = unknown_words(options.words, lexicon)
     if unknown:
         raise SetupError(f"{', '.join(unknown)}: nobody knows this word; say it in others, or --valence and --arousal")

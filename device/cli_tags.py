@@ -12,7 +12,7 @@ from pathlib import Path
 from device import tagging
 from device.adapters.catalogue_sqlite import Catalogue
 from device.cli_options import config_of
-from device.config import Config
+from device.config import Config, state_folder
 from device.domain.tracks import Origin
 from device.errors import SetupError
 from device.library import household_lexicon
@@ -68,8 +68,7 @@ def _plan(options: argparse.Namespace, config: Config) -> tuple[Write, ...]:
 
 
 def _catalogue(config: Config) -> Catalogue:
-    config.paths.state.mkdir(parents=True, exist_ok=True)
-    return Catalogue(config.paths.state / "catalogue.sqlite")
+    return Catalogue(state_folder(config) / "catalogue.sqlite")
 
 
 def _music(options: argparse.Namespace, config: Config) -> Path:

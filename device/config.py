@@ -180,6 +180,21 @@ def load_config(path: Path | None) -> Config:
     return replace(config, paths=replace(config.paths, state=Path(state.split(":")[0])))
 
 
+def state_folder(config: Config) -> Path:
+    """`paths.state`, made where it is missing; SetupError when this user may not write there."""
+    folder, reason = config.paths.state, "Permission denied"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    else:
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    raise SetupError(
+        f"paths.state {folder}: {reason}; on the box run this with sudo, elsewhere name a folder that may be written"
+    )
+
+
 def credential(name: str) -> str | None:
     """A secret handed over by systemd ($CREDENTIALS_DIRECTORY/name); None for an empty name."""
     if not name:

@@ -25,14 +25,13 @@ from device.adapters.mqtt_herald import MqttHerald
 from device.adapters.scene import Scene, SceneCamera, SceneMicrophone
 from device.beats import Beats
 from device.conductor import Conductor
-from device.config import Config
+from device.config import Config, state_folder
 from device.diary import CatalogueDiary, recall
 from device.domain.brain import Wishes, state_with
 from device.domain.events import SenseChanged, SenseState
 from device.domain.player import PlayState
 from device.domain.programme import Programme
 from device.domain.reading import Modality
-from device.errors import SetupError
 from device.librarian import Librarian
 from device.ports import Camera, Microphone
 from device.senses import build_ears, build_lookout
@@ -108,12 +107,7 @@ def _start(config: Config, scene: Scene | None, parts: ExitStack, announce: Call
 
 
 def _open_catalogue(config: Config) -> Catalogue:
-    state = config.paths.state
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SetupError(f"paths.state {state}: {error.strerror}; name a folder that may be written") from None
-    return Catalogue(state / "catalogue.sqlite")
+    return Catalogue(state_folder(config) / "catalogue.sqlite")
 
 
 def _senses(

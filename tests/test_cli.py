@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import mutagen.oggvorbis
 import pytest
@@ -82,6 +84,41 @@ def test_a_code_pairs_and_a_phone_is_listed_and_revoked(config, tmp_path) -> Non
     moodify("pair", "--revoke", phone[0], "--config", config)
     assert moodify("pair", "--list", "--config", config) == ""
     assert "no such phone" in moodify("pair", "--revoke", phone[0], "--config", config, status=78)
+
+
+NOBODY = 65534
+"""Of Debian."""
+AS_NOBODY = """
+import os, sys
+import device.cli, device.cli_tags, device.library
+os.getuid() == 0 and os.setuid(int(sys.argv[1]))
+sys.exit(device.cli.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("command", ["library scan", "library list", "library moods", "library write-tags", "pair"])
+def test_a_state_folder_of_another_user_is_one_line(command) -> None:
+    # Settings and folder where nobody can see them: folders that pytest makes are closed to others.
+    with tempfile.TemporaryDirectory() as made:
+        open_to_all = Path(made)
+        open_to_all.chmod(0o755)
+        state = open_to_all / "state"
+        state.mkdir(mode=0o500)
+        config = open_to_all / "moodify.toml"
+        config.write_text(f'[library]\nmusic_folder = "/usr"\n[paths]\nstate = "{state}"\n')
+        ended = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, str(NOBODY), *command.split(), "--config", str(config)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=ROOT,
+        )
+        assert ended.returncode == 78, ended.stderr
+        assert ended.stderr == (
+            f"moodify: paths.state {state}: Permission denied; on the box run this with sudo, "
+            "elsewhere name a folder that may be written\n"
+        )
 
 
 def test_a_scene_that_is_not_there_is_one_line() -> None:

@@ -110,7 +110,7 @@ def _refuse_unpaired(guard: Guard) -> tuple[Response, int] | Response | None:
         return None
     if request.endpoint == "index":
         return _see(url_for("pair"))
-    return _error("this device is not paired; run `moodify pair` on the speaker and open /pair", 401)
+    return _error("this device is not paired; run `sudo moodify pair` on the speaker and open /pair", 401)
 
 
 def _add_pairing(app: Flask, guard: Guard) -> None:
@@ -132,7 +132,7 @@ def _add_pairing(app: Flask, guard: Guard) -> None:
         except MoodifyError as error:
             return _error(str(error), 503)
         if token is None:
-            return _error("That code is wrong or has run out. Make a new one on the speaker: moodify pair", 403)
+            return _error("That code is wrong or has run out. Make a new one on the speaker: sudo moodify pair", 403)
         response = jsonify(paired=True)
         response.set_cookie(
             COOKIE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,8 @@ def _music(folder: Path) -> str:
 
 
 def _state(folder: Path) -> str:
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        raise PeripheralError(f"{folder} may not be written by this user; on the box: sudo moodify check")
     if folder.is_dir() or folder.parent.is_dir():
         return str(folder)
     raise PeripheralError(f"{folder} cannot be made: {folder.parent} is not there; set paths.state")
