@@ -391,6 +391,47 @@ def test_music_without_a_reference_halves_the_trust_unless_the_speech_stands_out
     assert hear(ears_with(playing=True), voice(3.0))[-1].quality > 0.9
 
 
+def test_a_fifo_into_which_nothing_is_played_is_no_reference(reference) -> None:
+    # MPD keeps the fifo where its output is switched off.
+    source, _ = reference
+    spoken_in_music = voice(3.0) + noise(3.0, 0.008)
+    unknown = hear(ears_with(playing=True), spoken_in_music)[-1]
+    assert hear(ears_with(True, source), spoken_in_music)[-1] == unknown
+    assert unknown.note == "own music"
+
+
+def test_a_song_that_has_just_been_paused_has_no_say_either(reference) -> None:
+    source, writer = reference
+    played = music(4.5, seed=3)
+    heard = 2 * echo_in(played)
+    playing = True
+    ears = Ears(LoudIsSpeech(), Happy(), SPEC, 1.0, 0.2, lambda: playing, source)
+    play_and_hear(ears, played, heard, writer)
+    playing = False
+    (reading,) = hear(ears, noise(1.0, 1e-4) + voice(1.0, 0.02), begin_seconds=104.5)
+    assert reading.note == "own music"
+    assert reading.quality < 0.15
+
+
+def test_without_a_reference_music_counts_as_playing_until_it_has_left_the_window() -> None:
+    playing = True
+    ears = Ears(LoudIsSpeech(), Happy(), SPEC, 1.0, 0.2, lambda: playing)
+    spoken_in_noise = voice(6.0) + noise(6.0, 0.008)
+    before = hear(ears, spoken_in_noise)[-1]
+    playing = False
+    after = hear(ears, spoken_in_noise, begin_seconds=106.0)
+    assert [reading.note for reading in (before, *after[:3])] == ["own music"] * 4
+    assert [reading.quality for reading in after[4:]] == pytest.approx([2 * before.quality] * 2, rel=0.05)
+
+
+@pytest.mark.parametrize("level", [0.02, -0.05])
+def test_a_microphones_constant_part_changes_nothing(level: float) -> None:
+    speech = voice(5.0, 0.02) + noise(5.0, 1e-4)
+    plain, shifted = hear(ears_with(), speech), hear(ears_with(), (speech + level).astype(np.float32))
+    assert len(shifted) == len(plain) > 3
+    assert [reading.quality for reading in shifted] == pytest.approx([reading.quality for reading in plain], abs=0.01)
+
+
 def test_the_ears_sleep_until_a_hop_is_full_and_read_it_no_later() -> None:
     ears, sound, now, wakes = ears_with(), voice(6.0), 0.0, 0
     read_at = []
@@ -432,6 +473,28 @@ def test_the_reference_keeps_its_place_in_time_over_a_pause(reference) -> None:
     latest = source.latest(3.0)
     middles = [float(latest[round((second + 0.5) * SAMPLE_RATE_HZ)]) for second in range(3)]
     assert middles == pytest.approx([0.5, 0.0, 0.25], abs=0.001)
+
+
+@pytest.mark.parametrize(("rate_hz", "told"), [(16_000, False), (32_000, True), (88_200, True)])
+def test_sound_in_another_format_is_no_reference_and_is_told(
+    reference, fifo: Path, caplog, rate_hz: int, told: bool
+) -> None:
+    source, writer = reference
+    for tenth in range(1, 100):
+        os.write(writer, pcm(np.full(rate_hz // 10, 0.5)))
+        source.listen(100.0 + tenth / 10)
+    assert (source.latest(1.0) is None) is told
+    assert [record.message for record in caplog.records] == told * [
+        f'{fifo}: sound comes faster than as "16000:16:1"; set this format in mpd.conf'
+    ]
+
+
+def test_two_seconds_that_waited_in_the_pipe_are_no_other_format(reference) -> None:
+    source, writer = reference
+    source.listen(200.0)
+    os.write(writer, pcm(np.full(2 * SAMPLE_RATE_HZ, 0.5)))
+    source.listen(200.1)
+    assert source.latest(1.0).mean() == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_fifo_made_anew_is_read_again(fifo: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from device.domain.reading import Modality, Reading
 from device.ports import SAMPLE_RATE_HZ, Chunk, Classifier, SpeechGate, Waveform
-from device.sensing.echo import LAG_SECONDS, Cleaned, without_music
+from device.sensing.echo import LAG_SECONDS, Cleaned, audible, without_music
 from device.sensing.logmel import voice_input
 from device.sensing.logmel_spec import LogMelSpec
 from device.sensing.own_music import Reference
@@ -78,9 +79,9 @@ class Levels:
 class Ears:
     """Keeps the last window of sound, no more, and reads it once a hop while somebody speaks.
 
-    While `playing()` is true the speaker's own music is taken out with the help of `reference`, and lowers the quality
-    where much of the sound was music. Where there is no reference, the quality is halved unless the speech stands out
-    by DOMINANT_DB.
+    The speaker's own music is taken out with the help of `reference`, and lowers the quality where much of the sound
+    was music. While `playing()` is true, and until what was played then has left the window, the quality is halved
+    where the reference tells nothing, unless the speech stands out by DOMINANT_DB.
     """
 
     def __init__(
@@ -105,12 +106,16 @@ class Ears:
         """Which samples of the window are speech, as far as they were read."""
         self._unread_samples: int
         self._end_seconds = 0.0
+        self._played_seconds = -math.inf
+        """When music was last known to be playing."""
         self.forget()
 
     def hear(self, chunk: Chunk) -> Reading | None:
         """Take in a chunk; a reading at its end when a hop is full and speech was in it."""
         if self._reference:
             self._reference.listen(chunk.at_seconds)
+        if self._playing():
+            self._played_seconds = chunk.at_seconds
         self._take_in(chunk)
         if self._unread_samples < self._hop_samples:
             return None
@@ -139,8 +144,10 @@ class Ears:
 
     def _read(self, newest_samples: int) -> Reading | None:
         """Each sound that stands out passes the gate once; without speech in the newest hop, all was read before."""
-        cleaned = self._without_own_music()
-        heard = cleaned.samples if cleaned else self._window
+        # A microphone's constant part is no sound, and would drown all levels.
+        window = self._window - self._window.mean()
+        cleaned = self._without_own_music(window)
+        heard = cleaned.samples if cleaned else window
         newest = heard[-newest_samples:]
         spoken = self._speech_in(newest, heard)
         self._spoken = np.concatenate([self._spoken, spoken])[-self._spec.window_samples :]
@@ -158,12 +165,14 @@ class Ears:
         self._gate.forget()
         return np.zeros(len(newest), dtype=np.bool_)
 
-    def _without_own_music(self) -> Cleaned | None:
-        """The window without what is being played; None when nothing is, or nobody tells what."""
-        if not self._playing() or self._reference is None:
-            return None
-        played = self._reference.latest(len(self._window) / SAMPLE_RATE_HZ + LAG_SECONDS)
-        return None if played is None else without_music(played, self._window)
+    def _without_own_music(self, window: Waveform) -> Cleaned | None:
+        """The window without what was played in it; None when nothing was, or nobody tells what.
+
+        A song that has just been paused is in the window still.
+        """
+        seconds = len(window) / SAMPLE_RATE_HZ + LAG_SECONDS
+        played = self._reference.latest(seconds) if self._reference else None
+        return without_music(played, window) if played is not None and audible(played) else None
 
     def _quality(self, heard: Waveform, speech_share: float, cleaned: Cleaned | None) -> tuple[float, str]:
         levels = measure_levels(heard)
@@ -181,8 +190,9 @@ class Ears:
     def _music_factor(self, levels: Levels, cleaned: Cleaned | None) -> float:
         if cleaned:
             return 1.0 - _ramp(cleaned.music_share, LITTLE_MUSIC_SHARE, MUCH_MUSIC_SHARE)
-        dominant = not self._playing() or levels.distance_db >= DOMINANT_DB
-        return 1.0 if dominant else UNKNOWN_MUSIC_FACTOR
+        left_seconds = self._spec.window_seconds + LAG_SECONDS
+        quiet = self._end_seconds - self._played_seconds > left_seconds
+        return 1.0 if quiet or levels.distance_db >= DOMINANT_DB else UNKNOWN_MUSIC_FACTOR
 
 
 def speech_over_rest_db(window: Waveform, spoken: NDArray[np.bool_]) -> float:

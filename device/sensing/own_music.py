@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from pathlib import Path
@@ -10,8 +11,12 @@ import numpy as np
 
 from device.ports import SAMPLE_RATE_HZ, Waveform
 
+log = logging.getLogger(__name__)
+
 READ_BYTES = 65_536
 """The size of Linux's pipes: two seconds of sound."""
+MOST_AHEAD_SECONDS = 3.0
+"""More sound than this cannot have waited in the pipe: it comes faster than it can be played."""
 MOST_READS = 16
 BYTES_PER_SAMPLE = 2
 LATE_SECONDS = 0.25
@@ -22,7 +27,7 @@ class Reference:
     """The last seconds of what is being played, read from MPD's fifo output (format "16000:16:1", native order).
 
     MPD writes as fast as it plays and drops what nobody reads, so what comes out of the fifo has just been played.
-    Where nothing came, nothing was played.
+    Where nothing came, nothing was played. What comes faster than that has another format, and tells nothing.
     """
 
     def __init__(self, fifo: Path, kept_seconds: float) -> None:
@@ -31,6 +36,9 @@ class Reference:
         self._descriptor: int | None = None
         self._odd = b""
         self._end_seconds: float | None = None
+        self._listened_seconds = 0.0
+        self._ahead_seconds = 0.0
+        """By how much more sound came than time went by."""
 
     def listen(self, now_seconds: float) -> None:
         """Take in what was played up to now; never waits."""
@@ -38,6 +46,7 @@ class Reference:
         if self._descriptor is None:
             # What is missing meanwhile is made up for when there is a fifo.
             return
+        self._watch_pace(len(samples) / SAMPLE_RATE_HZ, now_seconds)
         end_seconds = now_seconds if self._end_seconds is None else self._end_seconds
         missing_seconds = now_seconds - end_seconds - len(samples) / SAMPLE_RATE_HZ
         if missing_seconds > LATE_SECONDS:
@@ -49,8 +58,8 @@ class Reference:
             self._ring = np.concatenate([self._ring, samples])[-len(self._ring) :]
 
     def latest(self, seconds: float) -> Waveform | None:
-        """The last `seconds` of it; None when there is no fifo to read."""
-        if self._descriptor is None:
+        """The last `seconds` of it; None when there is no fifo to read, or none of this format."""
+        if self._descriptor is None or self._ahead_seconds > MOST_AHEAD_SECONDS:
             return None
         return self._ring[-round(seconds * SAMPLE_RATE_HZ) :]
 
@@ -60,6 +69,16 @@ class Reference:
             os.close(self._descriptor)
             self._descriptor = None
             self._odd = b""
+            self._ahead_seconds = 0.0
+
+    def _watch_pace(self, came_seconds: float, now_seconds: float) -> None:
+        """Notice sound that comes faster than it can be played, and say so once."""
+        was_ahead = self._ahead_seconds > MOST_AHEAD_SECONDS
+        passed_seconds = max(0.0, now_seconds - self._listened_seconds)
+        self._listened_seconds = now_seconds
+        self._ahead_seconds = max(0.0, self._ahead_seconds + came_seconds - passed_seconds)
+        if self._ahead_seconds > MOST_AHEAD_SECONDS and not was_ahead:
+            log.warning('%s: sound comes faster than as "16000:16:1"; set this format in mpd.conf', self._fifo)
 
     def _drain(self) -> Waveform:
         if self._descriptor is None:
