@@ -161,7 +161,9 @@ def _camera_opener(config: Config, scene: Scene | None, began_seconds: float) ->
         return None
     if camera.source == "picamera2" or (camera.source == "auto" and importlib.util.find_spec("picamera2")):
         return lambda: PicameraCamera(camera, clock)
-    return lambda: V4l2Camera(camera, clock)
+    # One and the same each time: it remembers that its driver hangs.
+    webcam = V4l2Camera(camera, clock)
+    return lambda: webcam
 
 
 def _microphone_opener(config: Config, scene: Scene | None, began_seconds: float) -> Callable[[], Microphone] | None:

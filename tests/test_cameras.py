@@ -194,6 +194,51 @@ def test_a_webcam_that_hangs_while_opening_is_lost_after_the_time_limit(
         until(lambda: webcam_threads() == 0)
 
 
+def test_a_webcam_whose_driver_never_returns_costs_one_thread_however_often_it_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "video9"
+    os.mkfifo(pipe)
+    monkeypatch.setattr(camera_v4l2, "OPEN_SECONDS", 0.3)
+    monkeypatch.setattr(camera_v4l2, "CLOSE_SECONDS", 0.1)
+    camera = FilmCamera(CameraConfig(device=str(pipe)), time.monotonic)
+    try:
+        with pytest.raises(PeripheralError, match=r"did not open in 0\.3 s"):
+            camera.__enter__()
+        for _ in range(3):
+            with pytest.raises(PeripheralError, match="the driver still does not answer; plug the webcam in"):
+                camera.__enter__()
+        assert webcam_threads() == 1
+    finally:
+        os.close(os.open(pipe, os.O_RDWR))
+        until(lambda: webcam_threads() == 0)
+    pipe.unlink()
+    pipe.touch()
+    with pytest.raises(PeripheralError, match="cannot be opened"):
+        camera.__enter__()
+
+
+@pytest.mark.parametrize("jpeg", [np.zeros(0, np.uint8), np.zeros(2000, np.uint8)], ids=["empty", "torn"])
+def test_pictures_in_which_nothing_is_are_left_out(
+    film: Path, monkeypatch: pytest.MonkeyPatch, jpeg: np.ndarray
+) -> None:
+    class BrokenAtFirst:
+        """Two JPEGs that are none, decoded as OpenCV's V4L2 does: nothing is said of them but by raising, or None."""
+
+        def __init__(self, config: CameraConfig, backend: int) -> None:
+            self._capture, self._broken = cv2.VideoCapture(config.device, backend), 2
+            self.isOpened, self.grab = self._capture.isOpened, self._capture.grab
+            self.release = self._capture.release
+
+        def retrieve(self) -> tuple[bool, np.ndarray]:
+            self._broken -= 1
+            return (True, cv2.imdecode(jpeg, cv2.IMREAD_COLOR)) if self._broken >= 0 else self._capture.retrieve()
+
+    monkeypatch.setattr(camera_v4l2, "_open_capture", BrokenAtFirst)
+    with FilmCamera(CameraConfig(device=str(film)), time.monotonic) as camera:
+        assert camera.read(10.0).rgb[..., RED].mean() > 200
+
+
 def test_a_webcam_that_hangs_between_pictures_is_lost_after_the_time_limit(
     film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import os
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ ADVICE = "plug the webcam in, or set camera.device (v4l2-ctl --list-devices name
 
 
 class V4l2Camera:
-    """A Source of frames: the newest picture of `config.device`."""
+    """A Source of frames: the newest picture of `config.device`. To be opened again and again."""
 
     _backend = cv2.CAP_V4L2
 
@@ -37,6 +37,8 @@ class V4l2Camera:
     def __enter__(self) -> Self:
         """Open the device; PeripheralError when it is absent, refused or silent."""
         _check_device(Path(self._config.device))
+        if self._grabber and self._grabber.hangs:
+            raise PeripheralError(f"camera {self._config.device}: the driver still does not answer; {ADVICE}")
         self._grabber = _Grabber(self._config, self._backend, self._clock)
         try:
             self._grabber.open(OPEN_SECONDS)
@@ -90,6 +92,11 @@ class _Grabber:
                 return self._frame
             raise PeripheralError(self._trouble or self._complain(f"no picture for {timeout_seconds:g} s"))
 
+    @property
+    def hangs(self) -> bool:
+        """Whether the thread has not come back from the driver, although it was to end."""
+        return self._closing and self._thread.is_alive()
+
     def close(self) -> None:
         """End the thread, which closes the device."""
         self._closing = True
@@ -121,11 +128,11 @@ class _Grabber:
 
     def _hand_over(self, capture: cv2.VideoCapture) -> None:
         at_seconds = self._clock()
-        good, bgr = capture.retrieve()
-        if not good:
-            # A torn picture, as webcams give now and then; the next one is soon here.
+        rgb = _picture(capture)
+        if rgb is None:
+            # The next one is soon here.
             return
-        frame = Frame(_rgb(bgr), at_seconds)
+        frame = Frame(rgb, at_seconds)
         with self._changed:
             self._frame, self._wanted = frame, False
             self._changed.notify_all()
@@ -152,5 +159,15 @@ def _open_capture(config: CameraConfig, backend: int) -> cv2.VideoCapture:
     return capture
 
 
-def _rgb(bgr: Any) -> Image:
+def _picture(capture: cv2.VideoCapture) -> Image | None:
+    """What was grabbed last; None for a torn picture, as webcams give now and then, or an empty one (pulled out).
+
+    Of a compressed one OpenCV says that all is well, and gives nothing or raises.
+    """
+    try:
+        good, bgr = capture.retrieve()
+    except cv2.error:
+        return None
+    if not good or bgr is None:
+        return None
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
