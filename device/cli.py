@@ -153,7 +153,7 @@ def _replay(options: argparse.Namespace) -> int:
     eyes = build_eyes(config)
     spans: list[Recognised] = []
     for number, scene in enumerate(scenes, start=1):
-        spans += replay(scene, eyes, build_ears(config, lambda: False), config.brain, config.camera.rate_hz)
+        spans += replay(scene, eyes, build_ears(config), config.brain, config.camera.rate_hz)
         _progress(number, len(scenes), "scenes")
     if options.json:
         print(json.dumps(plain(spans), indent=2))

@@ -31,17 +31,20 @@ def build_lookout(config: Config) -> Lookout:
     return Lookout(eyes.look, config.camera.pace, temperature_celsius, eyes.forget)
 
 
-def build_ears(config: Config, playing: Callable[[], bool]) -> Ears:
-    """Speech gate, voice model and its card; `playing` tells whether the speaker's own music is on."""
+def build_ears(config: Config, playing: Callable[[], bool] | None = None) -> Ears:
+    """Speech gate, voice model and its card; `playing` tells whether the speaker's own music is on.
+
+    Without it no speaker plays, and the fifo, whose sound only one can read, is left to the one that runs.
+    """
     card = read_card(config.paths.models, Modality.VOICE)
     microphone = config.microphone
-    fifo = microphone.own_music_fifo
+    fifo = microphone.own_music_fifo if playing else ""
     return Ears(
         SileroSpeechGate(),
         TfliteClassifier(card),
         card.features,
         microphone.hop_seconds,
         microphone.smallest_speech_share,
-        playing,
+        playing or (lambda: False),
         Reference(Path(fifo), card.features.window_seconds + LAG_SECONDS) if fifo else None,
     )

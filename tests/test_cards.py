@@ -129,6 +129,15 @@ def test_an_unknown_feature_setting_is_named(tmp_path: Path) -> None:
         read_card(tmp_path, Modality.VOICE)
 
 
+@pytest.mark.parametrize("name", ["hop_samples", "window_seconds", "bands"])
+def test_a_feature_setting_that_cannot_be_is_named(tmp_path: Path, name: str) -> None:
+    card = card_of("voice")
+    card["features"][name] *= 0
+    write(tmp_path, card)
+    with pytest.raises(SetupError, match=rf"features\.{name}: 0\S* is not above 0"):
+        read_card(tmp_path, Modality.VOICE)
+
+
 def test_a_mean_for_another_number_of_bands_is_refused(tmp_path: Path) -> None:
     card = card_of("voice")
     card["features"]["mean"] = [0.0] * 40

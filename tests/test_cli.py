@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -152,6 +153,22 @@ def test_a_replay_tells_what_was_shown_and_recognised(tmp_path) -> None:
     assert max(evidence["face"]) == evidence["face"][LABELS.index("happy")]
     assert evidence["voice"] == [0] * len(LABELS)
     assert "happy ✓" in moodify("replay", str(scene))
+
+
+def test_a_replay_leaves_the_running_speaker_what_is_played(tmp_path) -> None:
+    fifo, config, scene = tmp_path / "played.fifo", tmp_path / "moodify.toml", tmp_path / "scene.toml"
+    os.mkfifo(fifo)
+    config.write_text(f'[microphone]\nown_music_fifo = "{fifo}"\n')
+    scene.write_text('title = "noise"\nlength = 2\n[[microphone]]\nfrom = 0\nto = 2\nplay = "noise"\n')
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(fifo, os.O_WRONLY)
+    try:
+        os.write(writer, b"played")
+        moodify("replay", "--config", str(config), str(scene))
+        assert os.read(reader, 100) == b"played"
+    finally:
+        os.close(writer)
+        os.close(reader)
 
 
 def test_a_replay_is_compared_with_that_of_another_box(tmp_path) -> None:

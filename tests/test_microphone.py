@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,6 +20,7 @@ from device.config import MicrophoneConfig
 from device.errors import PeripheralError
 from device.ports import SAMPLE_RATE_HZ
 from tests.pulse import PulseServer, missing
+from tests.speaker import ROOT
 
 LACKING = missing()
 WAIT_SECONDS = 30.0
@@ -193,3 +197,35 @@ def test_resampling_in_pieces_equals_resampling_the_whole(rate_hz: int) -> None:
     whole = resample_poly(sound, SAMPLE_RATE_HZ, rate_hz)[: len(together)]
     assert len(together) > 0.97 * SAMPLE_RATE_HZ
     assert np.abs(together - whole).max() < 1e-5
+
+
+LOOK_FOR_A_MICROPHONE = """
+import sys
+from pathlib import Path
+from device.adapters.microphone_pyaudio import input_devices
+
+def resident_kib():
+    return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0])
+
+for _ in range(50):
+    input_devices()
+before = resident_kib()
+for _ in range(200):
+    input_devices()
+print(resident_kib() - before)
+"""
+
+
+def test_to_look_for_a_microphone_again_and_again_costs_no_memory() -> None:
+    # With the plugins of this machine's ALSA, which a test's own configuration would leave out.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ALSA", "PULSE"))}
+    looked = subprocess.run(
+        [sys.executable, "-c", LOOK_FOR_A_MICROPHONE],
+        check=True,
+        env=clean,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert int(looked.stdout) < 600

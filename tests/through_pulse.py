@@ -59,7 +59,7 @@ def run(paths: list[Path]) -> None:
             def hear(begin: float, end: float, sound: Waveform = sound) -> Waveform:
                 return sound[round(begin * SAMPLE_RATE_HZ) : round(end * SAMPLE_RATE_HZ)]
 
-            spans += replay(scene, eyes, build_ears(config, lambda: False), settings, config.camera.rate_hz, hear)
+            spans += replay(scene, eyes, build_ears(config), settings, config.camera.rate_hz, hear)
             print(f"{len(spans)} of {len(paths)}", file=sys.stderr, flush=True)
     print(table(spans))
     print("right: " + ", ".join(f"{name} {hits} of {asked}" for name, (hits, asked) in right_answers(spans).items()))

@@ -228,7 +228,10 @@ def _features(page: _Page) -> LogMelSpec:
 
 def _feature(page: _Page, key: str, default: object) -> Any:
     if not isinstance(default, tuple):
-        return page.get(key, type(default))
+        value: Any = page.get(key, type(default))
+        if not key.endswith(("_db", "low_hz")) and value <= 0:
+            raise page.wrong(key, f"{value} is not above 0")
+        return value
     values = page.get(key, list)
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
         raise page.wrong(key, "not a list of numbers")

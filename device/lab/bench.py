@@ -372,6 +372,7 @@ def _running_speaker(config: Config) -> Iterator[_Speaker]:
             settings = folder / "moodify.toml"
             settings.write_text(
                 f"[page]\nport = 0\n"
+                f'[microphone]\nown_music_fifo = "{mpd.fifo}"\n'
                 f"[mpd]\nport = {mpd.port}\n[mqtt]\nport = {broker.port}\n"
                 f'[library]\nmusic_folder = "{folder / "music"}"\n'
                 f'[paths]\nstate = "{folder / "state"}"\nmodels = "{config.paths.models}"\n',
