@@ -20,6 +20,8 @@ Obstacle = Callable[[], str]
 
 AT_ONCE = 16
 """Songs looked up together."""
+MOST_MISSING = 100
+"""With more files away the whole disk is, and another time is better."""
 LOOK_AGAIN_SECONDS = 5.0
 """How long a pause lasts before the obstacle is looked at again."""
 PACE_MEMORY = 0.9
@@ -61,13 +63,20 @@ def analyse(
     """Listen to what `model` has not heard; with `everything` also to songs that have a mood, for their sound.
 
     Each song is written down when it was heard: interrupted at any time, the next run goes on where this one ended.
+    Of a file that is away (a disk that is not mounted, say) nothing is written down: it is tried again in another run.
     """
     stop = stop or Event()
     done, total = catalogue.analysis_progress(model, everything)
     going = Going(done, total)
     _note(catalogue, going, tell)
-    while not stop.is_set() and (songs := catalogue.to_analyse(AT_ONCE, model, everything)):
+    missing: set[str] = set()
+    while not stop.is_set() and (songs := _next_songs(catalogue, model, everything, missing)):
         for song in songs:
+            if not (music_folder / song.uri).is_file():
+                missing.add(song.uri)
+                if len(missing) > MOST_MISSING:
+                    return _with(going, detail=f"many files are not in {music_folder}; is the disk there?")
+                continue
             going = _rest(catalogue, going, obstacle, tell, stop)
             if stop.is_set():
                 break
@@ -83,6 +92,12 @@ def how_it_goes(catalogue: Catalogue) -> Going:
     except (ValueError, TypeError):
         return Going()
     return noted if noted.total else Going()
+
+
+def _next_songs(catalogue: Catalogue, model: str, everything: bool, missing: set[str]) -> list[Unheard]:
+    """Some of those that are to be heard and not missing."""
+    songs = catalogue.to_analyse(AT_ONCE + len(missing), model, everything)
+    return [song for song in songs if song.uri not in missing]
 
 
 def _rest(catalogue: Catalogue, going: Going, obstacle: Obstacle, tell: Callable[[Going], None], stop: Event) -> Going:

@@ -72,6 +72,36 @@ def test_a_song_that_cannot_be_heard_is_noted_and_the_others_go_on(music, catalo
     assert again.done == 3
 
 
+def test_a_disk_that_is_away_for_a_moment_costs_nothing(music, catalogue, tmp_path, monkeypatch):
+    away = music.rename(tmp_path / "away")
+    music.mkdir()
+    assert analyse(music, catalogue, heard, MODEL).done == 0
+    monkeypatch.setattr("device.analyst.MOST_MISSING", 2)
+    assert analyse(music, catalogue, heard, MODEL).detail == f"many files are not in {music}; is the disk there?"
+    assert catalogue.analysis_failures() == ()
+    music.rmdir()
+    away.rename(music)
+    going = analyse(music, catalogue, heard, MODEL)
+    assert (going.done, going.total, going.failed) == (3, 3, 0)
+
+
+def test_one_file_that_is_away_holds_no_other_up(music, catalogue):
+    (music / "a.flac").unlink()
+    assert analyse(music, catalogue, heard, MODEL).done == 2
+    assert catalogue.analysis_failures() == ()
+
+
+def test_what_a_newer_model_cannot_hear_stays_as_the_older_one_heard_it(music, catalogue):
+    def deaf(path):
+        raise MoodifyError("holds no sound")
+
+    analyse(music, catalogue, heard, MODEL)
+    assert analyse(music, catalogue, deaf, "ear 2").failed == 3
+    assert catalogue.track("a.flac").affect == Affect(0.25, -0.5)
+    assert len(catalogue.shelf()) == 4
+    assert analyse(music, catalogue, lambda path: pytest.fail("it was tried again"), "ear 2").done == 3
+
+
 def test_copies_of_one_sound_are_heard_once(music, catalogue):
     shutil.copy(music / "a.flac", music / "copy.flac")
     scan(music, catalogue)

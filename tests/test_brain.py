@@ -641,12 +641,18 @@ def test_what_was_learned_can_be_forgotten(day: Day) -> None:
 
 
 def test_another_clients_dislike_counts_and_its_plays_rest(day: Day) -> None:
-    day.tell(Tick, 1e9 + day.at, 0)
+    day.tell(lambda at: Tick(at, 1e9 + at))
     day.tell(StickersRead, (Sticker("happy-0.ogg", like=0), Sticker("happy-1.ogg", last_played_unix=int(1e9) - 60)))
     (start,) = [effect for effect in day.feel("happy") if isinstance(effect, Enqueue)]
     assert start.uri == "happy-2.ogg"
     day.tell(StickersRead, (Sticker("happy-0.ogg", like=2),))
     assert not day.state.programme.disliked
+
+
+def test_what_was_noted_before_the_clock_was_set_lies_in_the_future_and_does_not_count(day: Day) -> None:
+    day.tell(lambda at: Tick(at, 1e9 + at))
+    day.tell(StickersRead, (Sticker("happy-1.ogg", last_played_unix=int(1e9) + 365 * 86400),))
+    assert not day.state.programme.plays
 
 
 def test_the_page_says_why_this_song(day: Day) -> None:

@@ -117,6 +117,17 @@ def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(path, damage):
         assert (catalogue.warning, catalogue.tracks()) == ("", (SONG,))
 
 
+def test_a_file_in_use_is_opened_and_trouble_that_passes_is_no_wrong_set_up(path, monkeypatch):
+    monkeypatch.setattr("device.adapters.catalogue_sqlite_file.BUSY_SECONDS", 0.2)
+    with sqlite3.connect(path) as db:
+        db.execute("BEGIN IMMEDIATE")
+        with pytest.raises(PeripheralError, match="locked; is the disk full or the file in use"):
+            Catalogue(path)
+    db.close()
+    with Catalogue(path) as writer, writer._file.writing(), Catalogue(path) as reader:
+        assert reader.tracks() == ()
+
+
 def test_a_catalogue_of_a_newer_program_is_left_alone(path):
     Catalogue(path).close()
     with sqlite3.connect(path) as db:

@@ -102,6 +102,11 @@ class TestMemory:
         self.memory(tmp_path).save(Wishes(face_on=False))
         assert self.memory(tmp_path).load() == Wishes(face_on=False)
 
+    def test_an_override_lasts_no_longer_on_a_box_whose_clock_is_not_set_yet(self, tmp_path) -> None:
+        self.memory(tmp_path, wall=1e9).save(Wishes(override=Override("sad", 100.0 + 3600.0)))
+        kept = self.memory(tmp_path, monotonic=5.0, wall=0.0).load().override
+        assert kept == Override("sad", 5.0 + 3600.0)
+
     def test_the_neutral_face_is_kept_and_nonsense_in_its_place_is_not(self, tmp_path) -> None:
         face = (0.0, 0.0, 0.0, 0.0, 1.2, 0.0, 0.0)
         self.memory(tmp_path).save(Wishes(neutral=face))

@@ -599,6 +599,10 @@ def _write_heard(db: Db, uri: str, stamp: Stamp, heard: Heard, reason: str) -> b
     row = db.execute(query, (uri, stamp.mtime_ns, stamp.size_bytes)).fetchone()
     if row is None:
         return False
+    if reason and db.execute("SELECT 1 FROM heard WHERE sound = ? AND reason = ''", (row["sound"],)).fetchone():
+        # What another model heard stays.
+        db.execute("UPDATE track SET model = ? WHERE sound = ?", (heard.model, row["sound"]))
+        return True
     write_heard(db, row["sound"], heard, reason)
     alike = db.execute("SELECT uri FROM track WHERE sound = ?", (row["sound"],)).fetchall()
     reshelve(db, [other["uri"] for other in alike])

@@ -25,6 +25,8 @@ CHECKED_BYTES = 64 * 2**20
 """Files up to this are checked whole when they are opened; a larger one would keep the music waiting."""
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+"""What may be better a moment later: somebody else is writing, or the disk is full."""
 
 _STEPS = (
     """
@@ -96,7 +98,7 @@ and `said` 1 where a tag or a person says how it feels.
 
 
 class CatalogueFile:
-    """The open file; SetupError when it cannot be opened, PeripheralError when the disk fails later.
+    """The open file; SetupError when it cannot be opened, PeripheralError when the disk is full or fails, now or later.
 
     A damaged file is moved aside and begun anew, as a scan brings its tracks back; `warning` then says so.
     """
@@ -109,7 +111,10 @@ class CatalogueFile:
         try:
             self._db = self._open()
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _DAMAGE:
+            code = error.sqlite_errorcode & 0xFF
+            if code in _PASSING:
+                raise PeripheralError(f"catalogue {path}: {error}; is the disk full or the file in use?") from None
+            if code not in _DAMAGE:
                 raise SetupError(f"catalogue {path}: {error}; check the folder, its rights and its space") from None
             self.warning = f"catalogue {path}: it was damaged; kept as {_move_aside(path).name}, a new one is begun"
             log.warning("%s", self.warning)
@@ -207,14 +212,20 @@ def _damage() -> sqlite3.DatabaseError:
 
 def _migrate(db: Db, path: Path) -> None:
     """Take the steps that are missing, in one transaction, as another process may have just taken them."""
+    if _version(db) == len(_STEPS):
+        return
     with db:
         db.execute("BEGIN IMMEDIATE")
-        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        version = _version(db)
         if version > len(_STEPS):
             raise SetupError(f"catalogue {path}: written by a newer Moodify; install that, or move the file away")
         for statement in ";".join(_STEPS[version:]).split(";"):
             db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(_STEPS)}")
+
+
+def _version(db: Db) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _move_aside(path: Path) -> Path:

@@ -53,6 +53,7 @@ class JsonMemory:
             "override": {
                 "mood": override.mood,
                 "ends_at_unix": self._wall_clock() + override.ends_at_seconds - self._clock(),
+                "seconds": override.ends_at_seconds - self._clock(),
             }
             if override
             else None,
@@ -72,5 +73,7 @@ class JsonMemory:
     def _override(self, kept: dict[str, object] | None) -> Override | None:
         if not kept or kept["mood"] not in LABELS:
             return None
-        left = float(str(kept["ends_at_unix"])) - self._wall_clock()
+        # A box without a clock of its own begins in the past: no more is left than there was.
+        most = float(str(kept.get("seconds", "inf")))
+        left = min(float(str(kept["ends_at_unix"])) - self._wall_clock(), most)
         return Override(str(kept["mood"]), self._clock() + left) if left > 0 else None

@@ -223,7 +223,9 @@ def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State
             programme, heard = music.listen_to_player(state.programme, status, settings.rules)
             return replace(state, programme=programme, player_detail=""), _records(heard)
         case StickersRead(stickers):
-            programme = music.take_stickers(state.programme, stickers, state.unix_offset, settings.rules.music)
+            programme = music.take_stickers(
+                state.programme, stickers, state.unix_offset, state.now_seconds, settings.rules.music
+            )
             return replace(state, programme=programme), ()
         case PlayerLost(detail):
             programme = replace(state.programme, status=None, pending=None, turning=False)

@@ -179,7 +179,11 @@ def refuse(programme: Programme, uri: str) -> Programme:
 
 
 def take_stickers(
-    programme: Programme, stickers: Sequence[Sticker], unix_offset: float | None, settings: MusicSettings
+    programme: Programme,
+    stickers: Sequence[Sticker],
+    unix_offset: float | None,
+    now_seconds: float,
+    settings: MusicSettings,
 ) -> Programme:
     """What other clients noted: likes, and when songs were played; `unix_offset` leads from our clock to unix."""
     disliked = {sticker.uri for sticker in stickers if sticker.like == 0}
@@ -191,7 +195,9 @@ def take_stickers(
     elsewhere = []
     for sticker in stickers:
         at_seconds = sticker.last_played_unix - unix_offset
-        if sticker.last_played_unix and at_seconds > known.get(sticker.uri, -math.inf) + SAME_PLAY_SECONDS:
+        earliest = known.get(sticker.uri, -math.inf) + SAME_PLAY_SECONDS
+        # What lies in the future was noted before our clock was set.
+        if sticker.last_played_unix and earliest < at_seconds <= now_seconds + SAME_PLAY_SECONDS:
             elsewhere.append(with_keys(Play(sticker.uri, "", "", at_seconds), programme.shelf))
     plays = sorted((*elsewhere, *programme.plays), key=lambda play: play.at_seconds)
     return replace(programme, plays=tuple(plays[-settings.history_songs :]))

@@ -98,6 +98,8 @@ NEAR = 0.135
 """Two spreads farther than the nearest: what goes with the wish no longer."""
 FRESH_AT_FIRST = 0.3
 """How fresh a song is at the end of its rest; it is as good as new after another."""
+LEAST_WAITED = 1e-6
+"""Where all have just been played, how near they are still decides."""
 ABOVE_ITS_SHARE = 2.0
 """How steeply an artist gets rarer who had more than a fair share: the power of what was had over what was due."""
 FEW_PLAYS = 3.0
@@ -214,7 +216,8 @@ class _Candidates:
                 return allowed, fresh.astype(np.float32)
         # A library too small for its rest rests for as long as it can: until its fitting songs have all had their turn.
         longest = self._rest[self.nearness >= NEAR].max(initial=1e-9)
-        tired = np.sqrt(self._company * np.clip(self._rest / min(longest, 1.0), 0, 1)).astype(np.float32)
+        waited = np.clip(self._rest / min(longest, 1.0), LEAST_WAITED, 1)
+        tired = np.sqrt(self._company * waited).astype(np.float32)
         return self._quiet if self._quiet.any() else np.ones(len(tired), np.bool_), tired
 
 
