@@ -119,7 +119,7 @@ class SpeechGate(Protocol):
 
 
 class Player(Protocol):
-    """The music player; its news come as PlayerChanged, PlayerLost and PlayerRefused events."""
+    """The music player; its news come as PlayerChanged, PlayerLost, PlayerUpdated and PlayerRefused events."""
 
     def start(self) -> None:
         """Start connecting, for ever; returns at once."""

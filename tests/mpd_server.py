@@ -50,7 +50,14 @@ def write_tone(path: Path, seconds: float = 5.0, pitch_hz: float = 220.0, rate_h
 class MpdServer:
     """A real MPD process in `folder`; its queue survives `kill` and `start`."""
 
-    def __init__(self, folder: Path, password: str = "", mixer: str = "software", stickers: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        password: str = "",
+        mixer: str = "software",
+        stickers: bool = True,
+        most_queued: int = 16_384,
+    ) -> None:
         self.folder = folder
         self.music = folder / "music"
         self.music.mkdir(parents=True, exist_ok=True)
@@ -59,6 +66,7 @@ class MpdServer:
         self.socket_path = folder / "socket"
         self.password = password
         self._mixer = mixer
+        self._most_queued = most_queued
         self._stickers = f'sticker_file "{folder}/sticker.sql"' if stickers else ""
         self._config = folder / "mpd.conf"
         self._process: subprocess.Popen[bytes] | None = None
@@ -88,6 +96,7 @@ bind_to_address "127.0.0.1"
 bind_to_address "{self.socket_path}"
 port "{self.port}"
 zeroconf_enabled "no"
+max_playlist_length "{self._most_queued}"
 {self._stickers}
 {rights if self.password else ""}
 audio_output {{

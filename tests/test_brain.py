@@ -16,6 +16,7 @@ from device.domain.brain import (
     RecordRating,
     State,
     handle,
+    state_with,
     wishes_of,
 )
 from device.domain.events import (
@@ -30,6 +31,7 @@ from device.domain.events import (
     PlayerChanged,
     PlayerLost,
     PlayerRefused,
+    PlayerUpdated,
     PressNext,
     PressPause,
     PressPlay,
@@ -64,7 +66,7 @@ from device.domain.player import (
     TurnTo,
 )
 from device.domain.preference import OutcomeKind, Preference
-from device.domain.programme import Course, aim
+from device.domain.programme import Course, Programme, aim
 from device.domain.reading import UNIFORM, Modality, Person, Posterior, Reading, normalised
 from device.domain.shelf import shelve
 from device.domain.tracks import Origin, Track
@@ -270,13 +272,22 @@ def test_a_song_that_mpd_refuses_is_not_tried_again(day: Day) -> None:
         start = again
 
 
-def test_a_refused_song_gets_another_chance_when_the_music_folder_was_read_again() -> None:
+def test_a_refused_song_gets_another_chance_when_the_music_folder_was_read_again_by_us_or_mpd() -> None:
     day = Day()
     day.stock([track("happy-0", "happy")])
     day.player(PlayState.STOP)
     (start,) = [effect for effect in day.feel("happy") if isinstance(effect, Enqueue)]
     assert not day.tell(PlayerRefused, "no such song", start.uri)
     assert day.stock([track("happy-0", "happy")]) == [start]
+    assert not day.tell(PlayerRefused, "no such song", start.uri)
+    assert day.tell(PlayerUpdated) == [start]
+
+
+def test_a_refusal_that_is_no_songs_fault_is_tried_again_only_after_a_while(day: Day) -> None:
+    day.feel("happy")
+    assert not day.tell(PlayerRefused, "MPD refused: Playlist is too large; clear its queue", "")
+    assert not day.state.programme.refused
+    assert [effect for effect in day.wait(10) if isinstance(effect, Enqueue)]
 
 
 def test_a_room_that_differs_is_aimed_at_calmly_and_nothing_is_cut_short(day: Day) -> None:
@@ -533,6 +544,37 @@ def test_quiet_hours_cap_the_volume_and_give_it_back_in_the_morning() -> None:
     day.player(PlayState.PAUSE, song("happy-0", 1), volume=30)
     assert at_time(day, "07:00") == [ChangeVolume(70)]
     assert not day.picture.quiet
+
+
+def restarted(day: Day) -> Day:
+    """The same house after a power cut."""
+    after = Day(day.settings)
+    after.state = state_with(wishes_of(day.state), Programme())
+    after.stock(LIBRARY)
+    return after
+
+
+def test_the_evenings_volume_comes_back_after_a_restart_at_night_and_waits_for_mpd() -> None:
+    day = Day(NIGHT)
+    day.player(PlayState.PAUSE, song("happy-0", 1), volume=70)
+    at_time(day, "22:00")
+    day.player(PlayState.PAUSE, song("happy-0", 1), volume=30)
+    day = restarted(day)
+    assert not at_time(day, "03:00")
+    assert not at_time(day, "07:00")
+    day.player(PlayState.PAUSE, song("happy-0", 1), volume=30)
+    assert at_time(day, "07:01") == [ChangeVolume(70)]
+    assert not at_time(day, "07:02")
+
+
+def test_music_that_a_person_stopped_stays_stopped_over_a_restart(day: Day) -> None:
+    day.hear_songs("happy", 1)
+    day.player(PlayState.PAUSE, song("happy-0", 1))
+    day.player(PlayState.STOP)
+    day = restarted(day)
+    day.player(PlayState.STOP)
+    assert not day.feel("happy")
+    assert [effect for effect in day.ask(PressPlay()) if isinstance(effect, Enqueue)]
 
 
 def test_a_volume_that_a_person_lowered_at_night_stays() -> None:

@@ -102,6 +102,14 @@ class TestMemory:
         self.memory(tmp_path).save(Wishes(face_on=False))
         assert self.memory(tmp_path).load() == Wishes(face_on=False)
 
+    def test_a_stop_and_the_evenings_volume_are_kept_and_nonsense_in_its_place_is_not(self, tmp_path) -> None:
+        kept = Wishes(wants_music=False, volume_before_night=70)
+        self.memory(tmp_path).save(kept)
+        assert self.memory(tmp_path).load() == kept
+        text = (tmp_path / "wishes.json").read_text()
+        (tmp_path / "wishes.json").write_text(text.replace("70", '"loud"'))
+        assert self.memory(tmp_path).load() == Wishes(wants_music=False)
+
     def test_an_override_lasts_no_longer_on_a_box_whose_clock_is_not_set_yet(self, tmp_path) -> None:
         self.memory(tmp_path, wall=1e9).save(Wishes(override=Override("sad", 100.0 + 3600.0)))
         kept = self.memory(tmp_path, monotonic=5.0, wall=0.0).load().override

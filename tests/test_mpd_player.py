@@ -9,7 +9,7 @@ import pytest
 
 from device.adapters.mpd_player import MpdPlayer
 from device.config import MpdConfig
-from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused
+from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused, PlayerUpdated
 from device.domain.player import ChangeVolume, Enqueue, Pause, PlayState, Remove, Resume, SkipNext
 from device.errors import SetupError
 from tests.mpd_listener import Relay, connected, heard, play, with_songs
@@ -171,6 +171,48 @@ def test_a_song_mpd_does_not_know_is_refused_and_looked_for_once(mpd_server, pla
     for _ in range(2):
         player.submit(Enqueue("nowhere.wav"))
     assert "update" not in heard.wait_for(PlayerRefused, count=3).detail
+
+
+def test_a_full_queue_is_no_songs_fault(tmp_path, play, heard):
+    needs_mpd()
+    server = MpdServer(tmp_path / "mpd", most_queued=2)
+    server.start()
+    try:
+        player = connected(play, heard, with_songs(server, "a.wav"))
+        for _ in range(3):
+            player.submit(Enqueue("a.wav"))
+        refused = heard.wait_for(PlayerRefused)
+        assert refused.uri == ""
+        assert "too large" in refused.detail and refused.detail.endswith("; clear its queue")
+        with server.client() as client:
+            assert len(client.playlistinfo()) == 2
+    finally:
+        server.stop()
+
+
+def test_songs_of_ours_that_played_long_ago_leave_the_queue_and_a_persons_stay(mpd_server, play, heard, monkeypatch):
+    monkeypatch.setattr("device.adapters.mpd_player.PLAYED_SONGS", 2)
+    names = [f"{number}.wav" for number in range(5)]
+    player = connected(play, heard, with_songs(mpd_server, "theirs.wav", *names))
+    with mpd_server.client() as client:
+        client.add("theirs.wav")
+        client.play()
+        heard.wait_for_status(lambda s: s.song and s.song.uri == "theirs.wav", "a person's song")
+        for name in names:
+            player.submit(Enqueue(name))
+            player.submit(SkipNext())
+            heard.wait_for_status(lambda s, name=name: s.song and s.song.uri == name, name)
+        left = ["theirs.wav", "2.wav", "3.wav", "4.wav"]
+        wait_until(lambda: [song["file"] for song in client.playlistinfo()] == left, "the songs of long ago to go")
+        assert client.currentsong()["file"] == "4.wav"
+
+
+def test_a_database_that_was_read_anew_is_told(mpd_server, play, heard):
+    connected(play, heard, with_songs(mpd_server, "a.wav"))
+    wait_until(lambda: len(heard.all(PlayerChanged)) >= 2, "the listening connection")
+    before = len(heard.all(PlayerUpdated))
+    with_songs(mpd_server, "b.wav")
+    heard.wait_for(PlayerUpdated, before + 1)
 
 
 def test_a_song_that_cannot_begin_is_refused_once_and_leaves_the_queue(mpd_server, play, heard):

@@ -1,4 +1,4 @@
-"""Keeps what a person set (senses, override, goal, neutral face) in a small JSON file, written atomically."""
+"""Keeps what a person set (senses, override, goal, neutral face, stop) in a small JSON file, written atomically."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class JsonMemory:
                 override,
                 goal,
                 tuple(map(float, neutral)) if is_baseline(neutral) else None,
+                kept.get("wants_music") is not False,
+                _percent(kept.get("volume_before_night")),
             )
         except FileNotFoundError:
             return Wishes()
@@ -59,6 +61,8 @@ class JsonMemory:
             else None,
             "goal": wishes.goal.value,
             "neutral": wishes.neutral,
+            "wants_music": wishes.wants_music,
+            "volume_before_night": wishes.volume_before_night,
         }
         fresh = self._path.with_suffix(".new")
         try:
@@ -77,3 +81,7 @@ class JsonMemory:
         most = float(str(kept.get("seconds", "inf")))
         left = min(float(str(kept["ends_at_unix"])) - self._wall_clock(), most)
         return Override(str(kept["mood"]), self._clock() + left) if left > 0 else None
+
+
+def _percent(kept: object) -> int | None:
+    return kept if type(kept) is int and 0 <= kept <= 100 else None

@@ -18,7 +18,7 @@ from device.adapters.mpd_player_wire import LOST, Reason, Refused, Wire, spoken,
 from device.adapters.mpd_player_words import one_of, songs_of, status_of, upcoming_songs, uri_in, volume_in
 from device.backoff import Backoff
 from device.config import MpdConfig, credential
-from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused, StickersRead
+from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused, PlayerUpdated, StickersRead
 from device.domain.player import (
     ChangeVolume,
     Enqueue,
@@ -45,11 +45,14 @@ MOST_WAITING = 64
 """Actions that may wait while MPD is slow; more are refused."""
 OWN_SONGS = 100
 """So many of the songs queued here are remembered as ours."""
+PLAYED_SONGS = 20
+"""So many of ours stay in the queue once they have played, to go back to; MPD keeps all, and has an end at 16,384."""
+NO_SONGS_FAULT = (Reason.PASSWORD, Reason.PERMISSION, Reason.PLAYLIST_MAX)
 BEAT_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 LAST_STEP_SECONDS = 0.5
 """So long a fade may take to end when the player is closed."""
-NEWS = ("player", "playlist", "mixer", "options", "sticker")
+NEWS = ("player", "playlist", "mixer", "options", "sticker", "database")
 SETTLE_SECONDS = 3.0
 """Stickers that change together are read together."""
 STICKER_WAIT_SECONDS = 60.0
@@ -65,8 +68,8 @@ class _Look:
 class MpdPlayer:
     """ports.Player on a Music Player Daemon, which may come and go as it likes.
 
-    The commanding thread owns the truth: it alone posts the player's news. The listening thread sits in MPD's `idle`
-    and only rings. A quiet commanding connection is checked every half timeout, so a frozen MPD is found within one and
+    The commanding thread owns the truth: it alone says how the player is. The listening thread sits in MPD's `idle`
+    and rings. A quiet commanding connection is checked every half timeout, so a frozen MPD is found within one and
     a half. The thread for stickers connects when there is something to write or to read, and nobody waits for it.
     A fade is a step of the commanding thread every STEP_SECONDS. Closing ends it well, and a lost MPD gets the volume
     back; only a daemon killed in the middle of one leaves the volume as it was just then.
@@ -99,6 +102,9 @@ class MpdPlayer:
         """What the last status spoke of: an error is about one of these."""
         self._own: dict[int, str] = {}
         """Uris of what was queued here, by MPD's id."""
+        self._playing_id = GONE
+        self._played: deque[int] = deque()
+        """Those of ours that have played, the oldest first."""
         self._fade: Fade | None = None
         """Outlives a lost connection: the volume is to come back."""
         self._next_step_at = 0.0
@@ -253,6 +259,10 @@ class MpdPlayer:
     def _refused(self, error: Refused, uri: str) -> str:
         """Tell that MPD did not do it, and leave nothing of it in the queue; gives MPD's words."""
         told = spoken(error)
+        if error.errno in NO_SONGS_FAULT:
+            advice = "; clear its queue" if error.errno is Reason.PLAYLIST_MAX else ""
+            self._refuse(f"MPD refused: {told}{advice}", "")
+            return told
         uri = uri or uri_in(told, self._songs)
         self._refuse(self._reason(error, uri), uri)
         self._take_out(uri)
@@ -286,7 +296,20 @@ class MpdPlayer:
             self._refuse(error, uri)
             self._take_out(uri)
         self._error_seen, self._songs = error, songs_of(status)
+        self._tidy(status.song.song_id if status.song else GONE)
         self._post(PlayerChanged(status, status.at_seconds))
+
+    def _tidy(self, playing_id: int) -> None:
+        """Take songs of ours out of the queue that played long ago."""
+        if playing_id == self._playing_id:
+            return
+        if self._playing_id in self._own:
+            self._played.append(self._playing_id)
+        self._playing_id = playing_id
+        while len(self._played) > PLAYED_SONGS:
+            oldest = self._played.popleft()
+            if oldest != playing_id and self._own.pop(oldest, ""):
+                _remove(self._commands.client, oldest)
 
     def _take_out(self, uri: str) -> None:
         """A song of ours that cannot be played does not stay in the queue; what a person queued is theirs."""
@@ -445,6 +468,8 @@ class MpdPlayer:
                     self._queue.get_nowait()
         self._error_seen = ""
         self._own.clear()  # MPD's ids begin anew when it does
+        self._played.clear()
+        self._playing_id = GONE
         self._news.cut()
         if first:
             log.warning("%s", self._lost_detail)
@@ -483,6 +508,8 @@ class MpdPlayer:
         if "sticker" in changed:
             self._stickers_stale.set()
             self._sticker_bell.set()
+        if "database" in changed:
+            self._post(PlayerUpdated(self._clock()))
         if changed != ["sticker"]:
             self._ring(of_volume_only=changed == ["mixer"])
 

@@ -21,6 +21,7 @@ from device.domain.events import (
     PlayerChanged,
     PlayerLost,
     PlayerRefused,
+    PlayerUpdated,
     PressNext,
     PressPause,
     PressPlay,
@@ -87,6 +88,10 @@ class Wishes:
     override: Override | None = None
     goal: Goal = Goal.MATCH
     neutral: Baseline | None = None
+    wants_music: bool = True
+    """False once a person stopped the music."""
+    volume_before_night: int | None = None
+    """Percent, to go back to in the morning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,17 +201,33 @@ def handle(state: State, event: Event, settings: BrainSettings) -> tuple[State, 
 
 def wishes_of(state: State) -> Wishes:
     """What is to be kept over a restart."""
-    return Wishes(state.face.wanted, state.voice.wanted, state.override, state.programme.goal, state.neutral)
+    programme = state.programme
+    return Wishes(
+        state.face.wanted,
+        state.voice.wanted,
+        state.override,
+        programme.goal,
+        state.neutral,
+        programme.wants_music,
+        programme.volume_before_night,
+    )
 
 
 def state_with(wishes: Wishes, programme: Programme) -> State:
     """The state to start from: what a person set before, and what is known of the music."""
+    programme = replace(
+        programme,
+        goal=wishes.goal,
+        wants_music=wishes.wants_music,
+        quiet=wishes.volume_before_night is not None,
+        volume_before_night=wishes.volume_before_night,
+    )
     return State(
         face=SenseStatus(Modality.FACE, wanted=wishes.face_on),
         voice=SenseStatus(Modality.VOICE, wanted=wishes.voice_on),
         override=wishes.override,
         neutral=wishes.neutral,
-        programme=replace(programme, goal=wishes.goal),
+        programme=programme,
     )
 
 
@@ -230,6 +251,8 @@ def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State
         case PlayerLost(detail):
             programme = replace(state.programme, status=None, pending=None, turning=False)
             return replace(state, programme=programme, player_detail=detail), ()
+        case PlayerUpdated():
+            return replace(state, programme=music.forgive(state.programme)), ()
         case PlayerRefused(detail, uri):
             return replace(state, programme=music.refuse(state.programme, uri), player_detail=detail), ()
         case HeraldChanged(connected, detail):

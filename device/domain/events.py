@@ -183,6 +183,13 @@ class PlayerLost:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayerUpdated:
+    """MPD has read its music folder anew: it may know songs that it did not know before."""
+
+    at_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlayerRefused:
     """MPD is there but did not do what it was told (no such song, say)."""
 
@@ -237,6 +244,7 @@ Event = (
     | SenseChanged
     | PlayerChanged
     | PlayerLost
+    | PlayerUpdated
     | PlayerRefused
     | StickersRead
     | HeraldChanged

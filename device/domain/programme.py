@@ -125,7 +125,7 @@ class Programme:
     disliked: frozenset[str] = frozenset()
     """Tracks that a person does not want to hear."""
     refused: frozenset[str] = frozenset()
-    """Tracks that MPD could not play, until the catalogue is read again."""
+    """Tracks that MPD could not play, until the catalogue or MPD's own is read again."""
     draws: int = 0
 
 
@@ -170,8 +170,13 @@ def restock(programme: Programme, shelf: Shelf) -> Programme:
     return replace(programme, shelf=shelf, plays=plays, refused=frozenset())
 
 
+def forgive(programme: Programme) -> Programme:
+    """MPD has read its music folder: what it would not play may be played now."""
+    return replace(programme, refused=frozenset())
+
+
 def refuse(programme: Programme, uri: str) -> Programme:
-    """MPD would not play `uri`: leave it out until the catalogue is read again."""
+    """MPD would not play `uri`: leave it out until the catalogue or MPD's own is read again; empty: no song's fault."""
     pending = programme.pending
     if pending and pending.pick.uri == uri:
         pending = None
@@ -273,6 +278,8 @@ def fall_quiet(programme: Programme, quiet: bool, rules: Rules) -> Step:
             return replace(programme, quiet=True, volume_before_night=before), ()
         return replace(programme, quiet=True, volume_before_night=max(before or 0, volume)), (ChangeVolume(cap),)
     before = programme.volume_before_night
+    if before is not None and volume is None:
+        return replace(programme, quiet=False), ()  # MPD is away; it gets its volume back with it
     programme = replace(programme, quiet=False, volume_before_night=None)
     return programme, (ChangeVolume(before),) if before is not None and volume == cap else ()
 
