@@ -7,7 +7,7 @@ import contextlib
 import pytest
 from mpd import CommandError
 
-from device.domain.events import PlayerRefused
+from device.domain.events import PlayerChanged, PlayerRefused
 from device.domain.player import Enqueue, PlayState, SkipNext, TurnTo
 from tests.mpd_listener import RATE_HZ, connected, heard, play, with_songs
 from tests.mpd_server import mpd_server, wait_until, write_tone
@@ -82,9 +82,10 @@ def test_a_queued_song_follows_without_a_stop_between(mpd_server, play, heard):
         states.append(client.status()["state"])
     assert set(states) == {"play"}
     heard.wait_for_status(lambda s: s.song and s.song.uri == "b.wav", "the second song")
-    first = next(n for n, e in enumerate(heard.events) if getattr(getattr(e, "status", None), "song", None))
-    last = next(n for n, e in enumerate(heard.events) if e.status.song and e.status.song.uri == "b.wav")
-    assert {event.status.state for event in heard.events[first:last]} == {PlayState.PLAY}
+    said = [event.status for event in heard.all(PlayerChanged)]
+    first = next(n for n, status in enumerate(said) if status.song)
+    last = next(n for n, status in enumerate(said) if status.song and status.song.uri == "b.wav")
+    assert {status.state for status in said[first:last]} == {PlayState.PLAY}
 
 
 def test_a_crossfade_that_a_person_set_reaches_over_to_our_next_song(mpd_server, play, heard):
