@@ -94,11 +94,19 @@ def test_a_drive_that_comes_back_needs_no_reading(catalogue):
     assert thought_of(catalogue, A.uri)
 
 
+def look_daily(catalogue, days: int, since: float = NOW) -> None:
+    """Scans an empty folder."""
+    for day in range(1, days + 1):
+        scan(catalogue, now=since + 86400 * day + 1)
+
+
 def test_after_thirty_days_only_plays_and_ratings_are_kept(catalogue):
-    scan(catalogue, (A, STAMP))
+    scan(catalogue, (A, STAMP), now=NOW)
     think_of(catalogue, A.uri)
-    scan(catalogue)
-    scan(catalogue, now=NOW + REMEMBERED_SECONDS + 1)
+    scan(catalogue, now=NOW)
+    look_daily(catalogue, 29)
+    assert catalogue.counts().gone == 1
+    look_daily(catalogue, 1, since=NOW + 29 * 86400)
     assert catalogue.counts().gone == 0
     scan(catalogue, (A, STAMP), now=NOW + REMEMBERED_SECONDS + 2)
     assert catalogue.corrections() == {}
@@ -112,8 +120,18 @@ def test_a_clock_that_was_not_set_purges_nothing(catalogue):
     scan(catalogue, now=REMEMBERED_SECONDS * 2)
     scan(catalogue, now=NOW)
     assert catalogue.counts().gone == 1
-    scan(catalogue, now=NOW + REMEMBERED_SECONDS + 1)
+    look_daily(catalogue, 31)
     assert catalogue.counts().gone == 0
+
+
+def test_days_in_which_nobody_looked_do_not_count(catalogue):
+    # Off for a year, or begun with the clock of the last shutdown while the drive is not there yet.
+    scan(catalogue, (A, STAMP), now=NOW)
+    think_of(catalogue, A.uri)
+    scan(catalogue, now=NOW + 60)
+    scan(catalogue, now=NOW + 365 * 86400)
+    scan(catalogue, (A, STAMP), now=NOW + 365 * 86400 + 60)
+    assert thought_of(catalogue, A.uri)
 
 
 def test_another_encoding_of_a_recording_takes_over(catalogue):

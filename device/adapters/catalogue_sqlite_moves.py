@@ -11,6 +11,12 @@ from device.domain.tracks import Track, recording_key
 REMEMBERED_SECONDS = 30 * 86400.0
 """So long everything about a file that is gone is kept; its plays and ratings stay for ever."""
 
+LONGEST_GAP_SECONDS = 2 * 86400.0
+"""Between two scans no more than this counts: the box was off, or its clock was put right."""
+
+SCANNED = "scanned"
+"""The catalogue's note of when the last scan ended."""
+
 CLOCK_IS_SET = 1_600_000_000.0
 """Before this, a box without a clock of its own does not know the time yet."""
 
@@ -55,6 +61,12 @@ def bequeath(db: Db) -> None:
 def purge(db: Db, now_unix: float) -> None:
     """Forget files that are gone for long, but not how often they were played and liked."""
     db.execute("UPDATE track SET gone_at_unix = ? WHERE gone_at_unix < ?", (now_unix, CLOCK_IS_SET))
+    noted = db.execute("SELECT text FROM note WHERE name = ?", (SCANNED,)).fetchone()
+    before_unix = float(noted["text"]) if noted else now_unix
+    surplus = now_unix - before_unix - LONGEST_GAP_SECONDS
+    if surplus > 0:
+        db.execute("UPDATE track SET gone_at_unix = gone_at_unix + ? WHERE gone_at_unix <= ?", (surplus, before_unix))
+    db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (SCANNED, str(now_unix)))
     over = "gone_at_unix < ?"
     end = (now_unix - REMEMBERED_SECONDS,)
     db.execute(f"DELETE FROM correction WHERE uri IN (SELECT uri FROM track WHERE {over})", end)
