@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from device.domain.reading import Modality, Reading
 from device.ports import SAMPLE_RATE_HZ, Chunk, Classifier, SpeechGate, Waveform
-from device.sensing.echo import LAG_SECONDS, Cleaned, audible, without_music
+from device.sensing.echo import LAG_SECONDS, Cleaned, without_music
 from device.sensing.logmel import voice_input
 from device.sensing.logmel_spec import LogMelSpec
 from device.sensing.own_music import Reference
@@ -172,7 +172,7 @@ class Ears:
         """
         seconds = len(window) / SAMPLE_RATE_HZ + LAG_SECONDS
         played = self._reference.latest(seconds) if self._reference else None
-        return without_music(played, window) if played is not None and audible(played) else None
+        return None if played is None else without_music(played, window)
 
     def _quality(self, heard: Waveform, speech_share: float, cleaned: Cleaned | None) -> tuple[float, str]:
         levels = measure_levels(heard)
@@ -190,9 +190,8 @@ class Ears:
     def _music_factor(self, levels: Levels, cleaned: Cleaned | None) -> float:
         if cleaned:
             return 1.0 - _ramp(cleaned.music_share, LITTLE_MUSIC_SHARE, MUCH_MUSIC_SHARE)
-        left_seconds = self._spec.window_seconds + LAG_SECONDS
-        quiet = self._end_seconds - self._played_seconds > left_seconds
-        return 1.0 if quiet or levels.distance_db >= DOMINANT_DB else UNKNOWN_MUSIC_FACTOR
+        over = self._end_seconds - self._played_seconds > self._spec.window_seconds + LAG_SECONDS
+        return 1.0 if over or levels.distance_db >= DOMINANT_DB else UNKNOWN_MUSIC_FACTOR
 
 
 def speech_over_rest_db(window: Waveform, spoken: NDArray[np.bool_]) -> float:

@@ -55,7 +55,7 @@ def without_music(reference: Waveform, microphone: Waveform) -> Cleaned:
     weighted by the power of what is left, as Nakatani et al. (2010) do against reverberation: plain least squares would
     take speech out with the music. Unchanged where too little is heard, or no more explained than chance would.
     """
-    if len(microphone) < LEAST_SAMPLES or not (audible(reference) and audible(microphone)):
+    if len(microphone) < LEAST_SAMPLES or min(_rms(reference), _rms(microphone)) < INAUDIBLE_RMS:
         return Cleaned(microphone, 0.0)
     lag = _lag(reference, microphone) - PRE_SAMPLES
     heard = _spectra(microphone)
@@ -66,11 +66,6 @@ def without_music(reference: Waveform, microphone: Waveform) -> Cleaned:
     samples = _sound(rest.T, len(microphone))
     share = float(1.0 - (_rms(samples) / _rms(microphone)) ** 2)
     return Cleaned(samples, share) if share > CHANCE_SHARE else Cleaned(microphone, 0.0)
-
-
-def audible(sound: Waveform) -> bool:
-    """Whether `sound` (float32 [n]) is more than digital silence."""
-    return _rms(sound) >= INAUDIBLE_RMS
 
 
 def _lag(reference: Waveform, microphone: Waveform) -> int:

@@ -58,10 +58,14 @@ class Reference:
             self._ring = np.concatenate([self._ring, samples])[-len(self._ring) :]
 
     def latest(self, seconds: float) -> Waveform | None:
-        """The last `seconds` of it; None when there is no fifo to read, or none of this format."""
-        if self._descriptor is None or self._ahead_seconds > MOST_AHEAD_SECONDS:
+        """The last `seconds` of it; None when there is no fifo to read, none of this format, or all of it is silent.
+
+        Silence tells nothing: MPD keeps the fifo, and writes nothing, where its output is switched off.
+        """
+        if self._descriptor is None or self._comes_too_fast:
             return None
-        return self._ring[-round(seconds * SAMPLE_RATE_HZ) :]
+        played = self._ring[-round(seconds * SAMPLE_RATE_HZ) :]
+        return played if played.any() else None
 
     def close(self) -> None:
         """Close the fifo."""
@@ -71,13 +75,17 @@ class Reference:
             self._odd = b""
             self._ahead_seconds = 0.0
 
+    @property
+    def _comes_too_fast(self) -> bool:
+        return self._ahead_seconds > MOST_AHEAD_SECONDS
+
     def _watch_pace(self, came_seconds: float, now_seconds: float) -> None:
         """Notice sound that comes faster than it can be played, and say so once."""
-        was_ahead = self._ahead_seconds > MOST_AHEAD_SECONDS
+        knew = self._comes_too_fast
         passed_seconds = max(0.0, now_seconds - self._listened_seconds)
         self._listened_seconds = now_seconds
         self._ahead_seconds = max(0.0, self._ahead_seconds + came_seconds - passed_seconds)
-        if self._ahead_seconds > MOST_AHEAD_SECONDS and not was_ahead:
+        if self._comes_too_fast and not knew:
             log.warning('%s: sound comes faster than as "16000:16:1"; set this format in mpd.conf', self._fifo)
 
     def _drain(self) -> Waveform:
