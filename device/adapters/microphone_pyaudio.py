@@ -228,9 +228,8 @@ def input_devices() -> tuple[str, ...]:
 
 
 def _input_names() -> tuple[str, ...]:
-    _hush()
     with ExitStack() as undo:
-        host = pyaudio.PyAudio()
+        host = _start_portaudio()
         undo.callback(host.terminate)
         return tuple(str(device["name"]) for device in _inputs(host))
 
@@ -244,10 +243,9 @@ def _relay(work: Callable[[], Result], future: Future[Result]) -> None:
 
 def _open_line(name: str, clock: Clock) -> _Line:
     """Start PortAudio and open the device; PeripheralError when there is none, or none of that name."""
-    _hush()
     try:
         with ExitStack() as undo:
-            host = pyaudio.PyAudio()
+            host = _start_portaudio()
             undo.callback(host.terminate)
             line = _open_device(host, _choose(host, name), clock)
             undo.pop_all()
@@ -308,15 +306,21 @@ def _is_still(samples: Samples) -> bool:
     return bool(samples.min() == samples.max())
 
 
+def _start_portaudio() -> pyaudio.PyAudio:
+    """Quiet, and as little as possible of what the plugins leak each time."""
+    _hush()
+    with suppress(OSError):
+        ctypes.CDLL(_STAYS_LOADED)
+    return pyaudio.PyAudio()
+
+
 def _hush() -> None:
-    """Keep ALSA's and JACK's remarks about devices that are not there off stderr, and what their plugins leak small.
+    """Keep ALSA's and JACK's remarks about devices that are not there off stderr.
 
     Their error handlers are replaced by a C function that does nothing visible, whatever its arguments: a Python
     callback would be called from sound threads that may not wait for the interpreter.
     """
     os.environ.setdefault("JACK_NO_START_SERVER", "1")
-    with suppress(OSError):
-        ctypes.CDLL(_STAYS_LOADED)
     nothing = ctypes.cast(ctypes.CDLL(None).getppid, ctypes.c_void_p)
     for library, setters in _REMARKS.items():
         try:
