@@ -75,7 +75,9 @@ def analyse(
             if not (music_folder / song.uri).is_file():
                 missing.add(song.uri)
                 if len(missing) > MOST_MISSING:
-                    return _with(going, detail=f"many files are not in {music_folder}; is the disk there?")
+                    going = _with(going, detail=f"many files are not in {music_folder}; is the disk there?")
+                    _note(catalogue, going, tell)
+                    return going
                 continue
             going = _rest(catalogue, going, obstacle, tell, stop)
             if stop.is_set():

@@ -67,6 +67,8 @@ def _tell(going: Going, catalogue: Catalogue, as_json: bool, config: Config) -> 
         print(f"no tracks in the catalogue; `moodify library scan` reads {config.library.music_folder}")
     pace = f", {going.seconds_a_song:.1f} s a song" if going.seconds_a_song else ""
     print(f"{going.done} of {going.total} songs listened to{pace}; {going.failed} could not be heard")
+    if going.detail:
+        print(going.detail)
     print(f"{counts.tracks} tracks, {counts.with_affect} with a known mood")
     return 0
 

@@ -78,6 +78,7 @@ def test_a_disk_that_is_away_for_a_moment_costs_nothing(music, catalogue, tmp_pa
     assert analyse(music, catalogue, heard, MODEL).done == 0
     monkeypatch.setattr("device.analyst.MOST_MISSING", 2)
     assert analyse(music, catalogue, heard, MODEL).detail == f"many files are not in {music}; is the disk there?"
+    assert how_it_goes(catalogue).detail.startswith("many files are not in")
     assert catalogue.analysis_failures() == ()
     music.rmdir()
     away.rename(music)
