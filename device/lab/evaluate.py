@@ -52,7 +52,7 @@ class Clip:
 def tess_test(data: Path, remainder: int = 0) -> list[Clip]:
     """TESS words whose sha1 has this remainder modulo 10; 1 is the validation part."""
     clips = []
-    for path in _clips(data, "tess"):
+    for path in recordings(data, "tess"):
         _, word, emotion = path.stem.split("_")
         if tess_word_group(word) == remainder:
             clips.append(Clip(path, TESS_LABELS[emotion]))
@@ -66,19 +66,19 @@ def tess_word_group(word: str) -> int:
 
 def ravdess_test(data: Path, actors: range = RAVDESS_TEST_ACTORS) -> list[Clip]:
     """RAVDESS speech of these actors; 19 and 20 are the validation part."""
-    fields = [(path, path.stem.split("-")) for path in _clips(data, "ravdess")]
+    fields = [(path, path.stem.split("-")) for path in recordings(data, "ravdess")]
     return [Clip(path, RAVDESS_LABELS[f[2]]) for path, f in fields if int(f[-1]) in actors]
 
 
 def nemo_test(data: Path, speakers: tuple[str, ...] = NEMO_TEST_SPEAKERS) -> list[Clip]:
     """nEMO of these speakers; TP0 is the validation part."""
-    fields = [(path, path.stem.split("_")) for path in _clips(data, "nemo")]
+    fields = [(path, path.stem.split("_")) for path in recordings(data, "nemo")]
     return [Clip(path, NEMO_LABELS[f[1]]) for path, f in fields if f[0] in speakers]
 
 
 def everyday_noises(data: Path, trained: bool) -> list[Path]:
     """ESC-10: what the voice model is trained in, or all else."""
-    folds = ((path, path.stem.split("__")[1][0]) for path in _clips(data, "esc10"))
+    folds = ((path, path.stem.split("__")[1][0]) for path in recordings(data, "esc10"))
     return [path for path, fold in folds if (fold in TRAINED_NOISE_FOLDS) is trained]
 
 
@@ -100,7 +100,8 @@ def read_archive(path: Path) -> Any:
     return np.load(path)
 
 
-def _clips(data: Path, corpus: str) -> list[Path]:
+def recordings(data: Path, corpus: str) -> list[Path]:
+    """Files of a data set, sorted; SetupError when there are none."""
     paths = sorted((data / corpus).glob("*.ogg"))
     if not paths:
         raise SetupError(f"{data / corpus}: no recordings; --data names the folder that holds the data sets")

@@ -39,6 +39,7 @@ from device.lab.evaluate import (
     ravdess_test,
     read_archive,
     read_clip,
+    recordings,
     tess_test,
     with_progress,
 )
@@ -396,7 +397,7 @@ def readings(
     """The pairs, and what eyes and ears say to each of them, however shown and played."""
     pairs = read_part(data, part, each, seed)
     noises = _background(everyday_noises(data, trained=part == "validation"), pairs)
-    songs = _background(sorted((data / "music4q").glob("*.ogg")), pairs)
+    songs = _background(recordings(data, "music4q"), pairs)
     seen = {name: see(pairs, kind, config) for name, kind in FACES.items()}
     heard = {name: listen(pairs, name, noises, songs, config) for name in VOICES}
     return pairs, seen, heard

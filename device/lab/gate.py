@@ -21,8 +21,8 @@ from device.adapters.cards import read_card
 from device.adapters.speech_silero import SileroSpeechGate
 from device.config import Config
 from device.domain.reading import UNIFORM, Modality, Posterior
-from device.lab.evaluate import read_clip
-from device.lab.sound import drawn, hops_of, mixed, recordings, test_speech, validation_speech
+from device.lab.evaluate import read_clip, recordings
+from device.lab.sound import drawn, hops_of, mixed, test_speech, validation_speech
 from device.ports import SAMPLE_RATE_HZ, Chunk, SpeechGate, Waveform
 from device.sensing.ears import Ears, frame_powers
 from device.sensing.logmel_spec import LogMelSpec

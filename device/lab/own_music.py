@@ -30,6 +30,7 @@ from device.demo.composer import CALM, HAPPY, SAD, TENSE, compose
 from device.demo.synth import RATE_HZ, render
 from device.domain.labels import LABELS
 from device.domain.reading import Modality, Reading
+from device.lab.evaluate import recordings
 from device.lab.sound import (
     at_level,
     delayed,
@@ -39,7 +40,6 @@ from device.lab.sound import (
     power,
     read_at_16_khz,
     read_speech,
-    recordings,
     resampled,
     room_response,
     test_speech,

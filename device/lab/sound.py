@@ -20,6 +20,7 @@ from device.lab.evaluate import (
     nemo_test,
     ravdess_test,
     read_clip,
+    recordings,
     tess_test,
 )
 from device.ports import SAMPLE_RATE_HZ, Waveform
@@ -48,14 +49,6 @@ def validation_speech(data: Path) -> dict[str, list[Clip]]:
         "ravdess": [Clip(p, RAVDESS_LABELS[f[2]]) for p, f in ravdess if f[-1] in RAVDESS_VALIDATION_ACTORS],
         "nemo": [Clip(p, NEMO_LABELS[f[1]]) for p, f in nemo if f[0] == NEMO_VALIDATION_SPEAKER],
     }
-
-
-def recordings(data: Path, corpus: str) -> list[Path]:
-    """Files of a data set, sorted; SetupError when there are none."""
-    paths = sorted((data / corpus).glob("*.ogg"))
-    if not paths:
-        raise SetupError(f"{data / corpus}: no recordings; --data names the folder that holds the data sets")
-    return paths
 
 
 def drawn(clips: Sequence[Clip], count: int, rng: np.random.Generator) -> list[Clip]:
