@@ -20,16 +20,15 @@ from tests.speaker import ROOT
 from web_ui.pairing import PairingStore
 
 
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run to its end in the project's folder."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=ROOT)
+
+
 def moodify(*arguments: str, status: int = 0) -> str:
     """What the command prints; on failure its one line."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "device", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-    )
+    ended = python("-m", "device", *arguments)
     assert ended.returncode == status, ended.stderr
     assert "Traceback" not in ended.stderr
     if status:
@@ -107,14 +106,7 @@ def test_a_state_folder_of_another_user_is_one_line(command) -> None:
         state.mkdir(mode=0o500)
         config = open_to_all / "moodify.toml"
         config.write_text(f'[library]\nmusic_folder = "/usr"\n[paths]\nstate = "{state}"\n')
-        ended = subprocess.run(
-            [sys.executable, "-c", AS_NOBODY, str(NOBODY), *command.split(), "--config", str(config)],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=ROOT,
-        )
+        ended = python("-c", AS_NOBODY, str(NOBODY), *command.split(), "--config", str(config))
         assert ended.returncode == 78, ended.stderr
         assert ended.stderr == (
             f"moodify: paths.state {state}: Permission denied; on the box run this with sudo, "
@@ -181,8 +173,7 @@ def test_a_replay_is_compared_with_that_of_another_box(tmp_path) -> None:
     there.write_text(moodify("replay", scene("empty"), "--json"))
     assert "the same answers, spans: 1" in moodify("replay", scene("empty"), "--against", str(there))
     there.write_text(there.read_text().replace('"mood": "unknown"\n', '"mood": "happy"\n'))
-    arguments = [sys.executable, "-m", "device", "replay", scene("empty"), "--against", str(there)]
-    ended = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    ended = python("-m", "device", "replay", scene("empty"), "--against", str(there))
     assert (ended.returncode, "empty: mood happy there, unknown here" in ended.stdout) == (1, True)
     assert "other scenes" in moodify("replay", scene("quiet"), "--against", str(there), status=78)
     there.write_text('{"spans": [{"scene": "empty"}]}')
@@ -192,14 +183,7 @@ def test_a_replay_is_compared_with_that_of_another_box(tmp_path) -> None:
 def test_check_tells_what_is_there_and_what_is_missing(config) -> None:
     with open(config, "a") as file:  # noqa: PTH123
         file.write('[camera]\nsource = "v4l2"\ndevice = "/dev/video99"\n[mpd]\nport = 1\n[mqtt]\nport = 1\n')
-    ended = subprocess.run(
-        [sys.executable, "-m", "device", "check", "--config", config],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-    )
+    ended = python("-m", "device", "check", "--config", config)
     assert ended.returncode == 1, ended.stderr
     assert re.search(r"^ok +face model +moodify-face", ended.stdout, re.MULTILINE)
     assert re.search(r"^missing +camera +/dev/video99", ended.stdout, re.MULTILINE)

@@ -183,6 +183,12 @@ def test_when_all_have_just_played_the_longest_rested_is_the_likeliest():
     assert seen["a"] > seen["b"] > seen["c"] == 0
 
 
+def test_when_all_have_played_a_moment_ago_the_nearest_is_still_the_likeliest():
+    plays = [Play(uri, "", "", 10 * HOUR) for uri in (f"{name}{n}" for name in ("sad", "happy") for n in range(6))]
+    shelf = shelve([*around(SAD, 6, "sad"), *around(HAPPY, 6, "happy")])
+    assert all(uri.startswith("happy") for uri in draws(shelf, HAPPY, plays, settings=replace(SETTINGS, draw_among=3)))
+
+
 def test_a_single_song_is_played_again():
     shelf = shelve([track("only", -0.5, 0.5)])
     assert pick(shelf, HAPPY, [Play("only", "", "", 10 * HOUR)]).uri == "only"

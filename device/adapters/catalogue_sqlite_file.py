@@ -113,7 +113,7 @@ class CatalogueFile:
         except sqlite3.DatabaseError as error:
             code = error.sqlite_errorcode & 0xFF
             if code in _PASSING:
-                raise PeripheralError(f"catalogue {path}: {error}; is the disk full or the file in use?") from None
+                raise _trouble(path, error) from None
             if code not in _DAMAGE:
                 raise SetupError(f"catalogue {path}: {error}; check the folder, its rights and its space") from None
             self.warning = f"catalogue {path}: it was damaged; kept as {_move_aside(path).name}, a new one is begun"
@@ -178,7 +178,7 @@ class CatalogueFile:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
                 with suppress(OSError):
                     self._suspect.touch()
-            raise PeripheralError(f"catalogue {self._path}: {error}; is the disk full or the file in use?") from None
+            raise _trouble(self._path, error) from None
 
     def _connect(self) -> Db:
         db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
@@ -202,6 +202,10 @@ class CatalogueFile:
     def _is_to_be_checked(self) -> bool:
         """Small enough, or found damaged while it was in use."""
         return self._path.stat().st_size <= CHECKED_BYTES or self._suspect.exists()
+
+
+def _trouble(path: Path, error: sqlite3.Error) -> PeripheralError:
+    return PeripheralError(f"catalogue {path}: {error}; is the disk full or the file in use?")
 
 
 def _damage() -> sqlite3.DatabaseError:
