@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Event
 
@@ -42,7 +42,6 @@ class Going:
     seconds_a_song: float | None = None
     detail: str = ""
     """Why it rests; empty while it works."""
-    at_unix: float = field(default=0.0)
 
     @property
     def seconds_left(self) -> float | None:
@@ -67,7 +66,7 @@ def analyse(
     """
     stop = stop or Event()
     done, total = catalogue.analysis_progress(model, everything)
-    going = Going(done, total)
+    going = replace(how_it_goes(catalogue), done=done, total=total, failed=0)
     _note(catalogue, going, tell)
     missing: set[str] = set()
     while not stop.is_set() and (songs := _next_songs(catalogue, model, everything, missing)):
@@ -75,7 +74,7 @@ def analyse(
             if not (music_folder / song.uri).is_file():
                 missing.add(song.uri)
                 if len(missing) > MOST_MISSING:
-                    going = _with(going, detail=f"many files are not in {music_folder}; is the disk there?")
+                    going = replace(going, detail=f"many files are not in {music_folder}; is the disk there?")
                     _note(catalogue, going, tell)
                     return going
                 continue
@@ -84,6 +83,8 @@ def analyse(
                 break
             going = _listen(music_folder, catalogue, song, hear, model, going)
             _note(catalogue, going, tell)
+    going = replace(going, detail="")
+    _note(catalogue, going, tell)
     return going
 
 
@@ -106,16 +107,16 @@ def _rest(catalogue: Catalogue, going: Going, obstacle: Obstacle, tell: Callable
     """Wait while something is in the way."""
     while (why := obstacle()) and not stop.is_set():
         if why != going.detail:
-            going = _with(going, detail=why)
+            going = replace(going, detail=why)
             _note(catalogue, going, tell)
         stop.wait(LOOK_AGAIN_SECONDS)
-    return _with(going, detail="")
+    return replace(going, detail="")
 
 
 def _listen(music_folder: Path, catalogue: Catalogue, song: Unheard, hear: Hear, model: str, going: Going) -> Going:
     before = catalogue.heard(song.uri)
     if before and before.model == model:  # a copy of it was heard a moment ago
-        return _with(going, done=going.done + 1)
+        return replace(going, done=going.done + 1)
     began = time.monotonic()
     failed = going.failed
     try:
@@ -125,15 +126,11 @@ def _listen(music_folder: Path, catalogue: Catalogue, song: Unheard, hear: Hear,
         failed += 1
     took = time.monotonic() - began
     pace = took if going.seconds_a_song is None else PACE_MEMORY * going.seconds_a_song + (1 - PACE_MEMORY) * took
-    return _with(going, done=going.done + 1, failed=failed, seconds_a_song=pace)
+    return replace(going, done=going.done + 1, failed=failed, seconds_a_song=pace)
 
 
 def _note(catalogue: Catalogue, going: Going, tell: Callable[[Going], None]) -> None:
-    """Tell here, and whoever looks from another process."""
-    going = _with(going, at_unix=time.time())
-    catalogue.write_note(NOTE, json.dumps(asdict(going)))
+    """Tell here, and whoever looks from another process; no news is not written, as it would wake those who look."""
+    if going != how_it_goes(catalogue):
+        catalogue.write_note(NOTE, json.dumps(asdict(going)))
     tell(going)
-
-
-def _with(going: Going, **changes: object) -> Going:
-    return Going(**{**asdict(going), **changes})

@@ -37,6 +37,8 @@ def run_analyse(options: argparse.Namespace) -> int:
     state = state_folder(config)
     _step_back()
     with Catalogue(state / "catalogue.sqlite") as catalogue:
+        # A decoder may have been installed, a damaged disk repaired.
+        catalogue.analysis_forgives()
         everything = options.all or (options.watch and config.analysis.everything)
         obstacle = Obstacles(config.analysis, catalogue) if options.watch else lambda: ""
         folder = config.library.music_folder

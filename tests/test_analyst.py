@@ -153,6 +153,20 @@ def test_another_process_can_read_how_it_goes(music, catalogue, tmp_path):
     assert how_it_goes(catalogue) == Going()
 
 
+def test_looking_again_without_news_wakes_nobody(music, catalogue, tmp_path):
+    (music / "a.flac").unlink()
+    analyse(music, catalogue, heard, MODEL)
+    with Catalogue(tmp_path / "catalogue.sqlite") as other:
+        version = other.version()
+        told: list[Going] = []
+        analyse(music, catalogue, heard, MODEL, tell=told.append)
+        assert other.version() == version
+        assert told[-1].done == 2
+        shutil.copy(music / "b.flac", music / "a.flac")
+        analyse(music, catalogue, heard, MODEL)
+        assert other.version() != version
+
+
 def test_the_board_tells_its_hottest_zone(tmp_path):
     assert temperature_celsius(tmp_path) is None
     for zone, text in (("thermal_zone0", "48312\n"), ("thermal_zone1", "61500"), ("thermal_zone2", "broken")):

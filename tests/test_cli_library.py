@@ -18,6 +18,7 @@ from device.adapters.catalogue_sqlite import Catalogue
 from device.domain.hearing import Heard
 from device.domain.labels import Affect
 from tests.mpd_server import wait_until, write_tone
+from tests.songs import make_song
 from tests.speaker import ROOT
 from tests.test_cli import config, moodify  # noqa: F401 - a fixture
 
@@ -74,6 +75,18 @@ def test_a_person_corrects_a_track_and_takes_it_back(library):
     assert json.loads(library("show", "b.flac", "--json"))["correction"]["affect"]["valence"] == -0.5
     assert library("correct", "b.flac", "--forget").split()[1] == "none"
     assert "nobody corrected it" in library("correct", "b.flac", "--forget", status=78)
+
+
+def test_songs_that_lacked_a_decoder_are_heard_once_it_is_there(library, tmp_path, monkeypatch):
+    make_song(tmp_path / "music" / "c.m4a", seconds=20.0)
+    library("scan")
+    with monkeypatch.context() as without:
+        without.setenv("PATH", str(tmp_path))
+        assert "2 could not be heard" in library("analyse")  # b.flac is too short
+        assert "need ffmpeg: apt install ffmpeg" in library("problems")
+    told = library("analyse")
+    assert "1 could not be heard" in told
+    assert re.search(r"^feels +[-+]0\.\d+ [-+]0\.\d+  by analysis", library("show", "c.m4a"), re.MULTILINE)
 
 
 @pytest.mark.parametrize(

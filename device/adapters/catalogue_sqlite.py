@@ -423,7 +423,7 @@ class Catalogue:
     def to_analyse(self, limit: int, model: str, all: bool = False) -> tuple[Unheard, ...]:
         """Tracks that `model` has not listened to: those nobody says anything of; with `all`, then the rest.
 
-        What it failed on is left out until the file changes or the model does.
+        What it failed on is left out until the file changes, the model does, or `analysis_forgives`.
         """
         unheard: list[Unheard] = []
         for said in (0, 1) if all else (0,):
@@ -448,6 +448,11 @@ class Catalogue:
         """Write down that `model` cannot listen to a file; False when the file is gone or another by now."""
         with self._file.writing() as db:
             return _write_heard(db, uri, stamp, Heard(None, 0.0, b"", {}, model), reason)
+
+    def analysis_forgives(self) -> None:
+        """Let what the analysis failed on be tried once more; until then it stays in `analysis_failures`."""
+        with self._file.writing() as db:
+            db.execute("UPDATE track SET model = '' WHERE sound IN (SELECT sound FROM heard WHERE reason <> '')")
 
     def heard(self, uri: str) -> Heard | None:
         """What the analysis heard in a track; None when it has not listened."""

@@ -29,7 +29,7 @@ Sound = NDArray[np.float32]
 
 
 class UnheardTrack(MoodifyError):
-    """Nothing can be said about a file from its sound; asking again gives the same answer for the same file."""
+    """Nothing can be said about a file from its sound, by the decoders that are here."""
 
 
 class UndecodableTrack(UnheardTrack):
@@ -97,7 +97,8 @@ def _finite(samples: Sound) -> Sound:
 def _by_ffmpeg(path: Path, span_seconds: float, reason: str) -> Span:
     program = shutil.which("ffmpeg")
     if program is None:
-        raise UndecodableTrack(f"{path}: {reason}; M4A, WMA and the like need ffmpeg: apt install ffmpeg")
+        remedy = "M4A, WMA and the like need ffmpeg: apt install ffmpeg, then `moodify library analyse`"
+        raise UndecodableTrack(f"{path}: {reason}; {remedy}")
     source = ["-protocol_whitelist", "file", "-i", f"file:{path.absolute()}"]
     told = _run([program, "-hide_banner", "-nostdin", *source], path).stderr.decode("utf-8", "replace")
     seconds = _duration(told)
