@@ -18,13 +18,11 @@ from device.cli_options import add_command as _command
 from device.cli_options import add_config_option as _config_option
 from device.cli_options import config_of as _config
 from device.config import Config, state_folder
-from device.errors import EXIT_SETUP, MoodifyError, SetupError
+from device.errors import SetupError, run_command
 from web_ui.pairing import PairingStore
 
 if TYPE_CHECKING:
     from device.lab.evaluate import Report
-
-EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,17 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for ours in ("device", "web_ui"):
         logging.getLogger(ours).setLevel(logging.DEBUG if options.verbose else logging.INFO)
-    try:
-        return int(options.command(options))
-    except MoodifyError as error:
-        print(f"moodify: {error}", file=sys.stderr)
-        return EXIT_SETUP if isinstance(error, SetupError) else 1
-    except KeyboardInterrupt:
-        print("moodify: stopped", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
+    return run_command("moodify", lambda: options.command(options))
 
 
 def _parser() -> argparse.ArgumentParser:

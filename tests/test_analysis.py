@@ -265,4 +265,4 @@ def test_listening_stops_at_once_when_it_is_interrupted(tmp_path) -> None:
         began = time.monotonic()
         _, told = child.communicate(timeout=20)
         assert time.monotonic() - began < 5
-    assert (child.returncode, told) == (130, b"")
+    assert (child.returncode, told) == (130, b"device.analysis: stopped\n")

@@ -37,6 +37,15 @@ def moodify(*arguments: str, status: int = 0) -> str:
     return ended.stdout
 
 
+@pytest.mark.parametrize("command", ["fusion_rows", "gate", "held_out", "neutral", "own_music", "people"])
+def test_measuring_without_the_data_sets_ends_in_one_line(command, tmp_path) -> None:
+    out = ("--out", str(tmp_path / "out")) if command == "held_out" else ()
+    ended = python("-m", f"device.lab.{command}", "--data", str(tmp_path / "nowhere"), *out)
+    assert ended.returncode == 78, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert re.match(rf"{command}: {tmp_path}/nowhere\S*: .+; --data names the folder", ended.stderr.splitlines()[-1])
+
+
 @pytest.fixture
 def config(tmp_path):
     """A configuration with a music folder and a state folder of its own."""

@@ -9,8 +9,9 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from device.analysis.decode import UnheardTrack
 from device.analysis.feeling import MODELS, hear, load
-from device.errors import MoodifyError
+from device.errors import run_command
 
 
 def main() -> int:
@@ -21,22 +22,18 @@ def main() -> int:
     parser.add_argument("--cost", action="store_true", help="tell only seconds a song (not the first) and peak memory")
     options = parser.parse_args()
     status, times = 0, []
-    try:
-        model = load(options.models)
-        for path in options.file:
-            began = time.perf_counter()
-            try:
-                heard = asdict(hear(path, model))
-            except MoodifyError as error:
-                print(error, file=sys.stderr)
-                status = 1
-                continue
-            times.append(time.perf_counter() - began)
-            if not options.cost:
-                print(json.dumps({"file": str(path), **heard, "timbre": list(memoryview(heard["timbre"]).cast("b"))}))
-    except MoodifyError as error:
-        print(error, file=sys.stderr)
-        return 1
+    model = load(options.models)
+    for path in options.file:
+        began = time.perf_counter()
+        try:
+            heard = asdict(hear(path, model))
+        except UnheardTrack as error:
+            print(error, file=sys.stderr)
+            status = 1
+            continue
+        times.append(time.perf_counter() - began)
+        if not options.cost:
+            print(json.dumps({"file": str(path), **heard, "timbre": list(memoryview(heard["timbre"]).cast("b"))}))
     if options.cost and times:
         later = times[1:] or times
         print(json.dumps({"seconds_per_song": round(sum(later) / len(later), 3), "peak_rss_mb": _peak_mb()}))
@@ -50,7 +47,4 @@ def _peak_mb() -> float:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(run_command("device.analysis", main))

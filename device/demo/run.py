@@ -24,9 +24,8 @@ from device.demo.servers import Child, PrivateBroker, PrivateMpd, free_port
 from device.demo.verdict import Evidence, table
 from device.demo.witness import BrokerWitness, PlayerWitness
 from device.domain.labels import UNKNOWN
-from device.errors import EXIT_SETUP, SetupError
+from device.errors import EXIT_INTERRUPTED, EXIT_SETUP, SetupError
 
-EXIT_INTERRUPTED = 130
 START_SECONDS = 180.0
 """How long the speaker may take to get ready; a Raspberry Pi reads its libraries slowly."""
 LOOK_SECONDS = 0.25

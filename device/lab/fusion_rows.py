@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,6 +32,7 @@ from device.domain.fusion import FusionSettings, fuse
 from device.domain.labels import LABELS, UNKNOWN
 from device.domain.mood import MoodSettings
 from device.domain.reading import Modality, Posterior, Reading, normalised
+from device.errors import run_command
 from device.lab.degrade import CLEAN, Degradation, as_it_is, blurred, covered, in_light, shown
 from device.lab.evaluate import (
     Clip,
@@ -451,4 +453,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("fusion_rows", main))

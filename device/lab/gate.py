@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from device.adapters.cards import read_card
 from device.adapters.speech_silero import SileroSpeechGate
 from device.config import Config
 from device.domain.reading import UNIFORM, Modality, Posterior
+from device.errors import run_command
 from device.lab.evaluate import read_clip, recordings
 from device.lab.sound import drawn, hops_of, mixed, test_speech, validation_speech
 from device.ports import SAMPLE_RATE_HZ, Chunk, SpeechGate, Waveform
@@ -145,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("gate", main))

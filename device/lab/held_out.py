@@ -10,12 +10,14 @@ and only faces on whose label most of the ten people of FER+ agree: others show 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from device.domain.labels import LABELS
+from device.errors import run_command
 from device.lab.evaluate import PRIVATE_TEST, ravdess_test, read_archive, tess_test
 from device.lab.ferplus import most_voted, read_votes
 
@@ -88,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("held_out", main))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from device.adapters.tflite import TfliteClassifier
 from device.config import Config
 from device.domain.neutral import LOOK_SECONDS, NEUTRAL, Baseline, against_neutral, baseline, corrected
 from device.domain.reading import Modality, Posterior
+from device.errors import run_command
 from device.lab.evaluate import Clip, nemo_test, ravdess_test, read_archive, read_clip, with_progress
 from device.sensing.crop import normalise_crop
 from device.sensing.logmel import voice_input
@@ -185,4 +187,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("neutral", main))

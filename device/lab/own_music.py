@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -30,6 +31,7 @@ from device.demo.composer import CALM, HAPPY, SAD, TENSE, compose
 from device.demo.synth import RATE_HZ, render
 from device.domain.labels import LABELS
 from device.domain.reading import Modality, Reading
+from device.errors import run_command
 from device.lab.evaluate import recordings
 from device.lab.sound import (
     at_level,
@@ -319,4 +321,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("own_music", main))

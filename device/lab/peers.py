@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from device.demo.portrait import photograph
 from device.domain.labels import LABELS
-from device.errors import EXIT_SETUP, SetupError
+from device.errors import SetupError, run_command
 from device.lab.evaluate import PRIVATE_TEST, read_archive
 from device.lab.ferplus import most_voted, read_votes
 from device.ports import Image
@@ -85,10 +85,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, default=PEERS_PYTHON, metavar="FILE", help="Python of the peers")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    try:
-        told = compare(options.data, options.peers)
-    except SetupError as error:
-        parser.exit(EXIT_SETUP, f"scripts/peers: {error}\n")
+    told = compare(options.data, options.peers)
     print(json.dumps(told, indent=2) if options.json else table(told))
 
 
@@ -141,4 +138,4 @@ def _judged(told: Told, shown: NDArray[np.int64], truth: NDArray[np.uint8], fres
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("scripts/peers", main))

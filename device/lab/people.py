@@ -10,6 +10,7 @@ the mood. "Clear" are faces whose label is also what most of ten people say they
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from device.domain.labels import LABELS, MIXED
 from device.domain.mood import Mood, MoodSettings, step
 from device.domain.people import Sighting, Track, follow, reading_of
 from device.domain.reading import Modality, Reading
+from device.errors import run_command
 from device.lab.degrade import FRAME, NEAR_PIXELS, Grey
 from device.lab.evaluate import read_archive, with_progress
 from device.lab.ferplus import most_voted, read_votes
@@ -151,4 +153,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("people", main))

@@ -25,6 +25,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -34,6 +35,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from device.errors import run_command
 from models.training.face_head import HeadCourse, learn_head, maps_of, told_by
 from models.training.face_learning import Lessons, answered, learn, logits_of, right_shares, views_of
 from models.training.face_networks import Lite, load_imagenet
@@ -318,4 +320,4 @@ def epochs() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("train face", main))

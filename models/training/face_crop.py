@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from device.adapters.cards import read_card
 from device.adapters.faces_mediapipe import MediapipeFaceFinder
 from device.adapters.tflite import TfliteClassifier
 from device.domain.reading import Modality
+from device.errors import run_command
 from device.ports import FaceBox
 from device.sensing.crop import CropGeometry, crop_face, normalise_crop
 
@@ -150,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("face_crop", main))

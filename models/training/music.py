@@ -10,6 +10,7 @@ recipes too and ships nothing.
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from device.analysis import feeling, hearing
+from device.errors import run_command
 from device.lab.music import CACHE, FOLDS, RECIPE, SEED, Recipe, Songs, figures_of, fit, folds, measure, read_songs
 from models.training.card_writer import write_card
 
@@ -130,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("train music", main))

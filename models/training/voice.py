@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from device.domain.labels import LABELS
+from device.errors import run_command
 from models.training import voice_protocols, voice_trials
 from models.training.card_writer import write_card
 from models.training.measuring import calibration_error, fit_temperature, int8_logits
@@ -170,4 +172,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("train voice", main))
