@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType, TracebackType
 from typing import Any, Literal, Self
 
@@ -19,7 +20,8 @@ from device.quiet import without_chatter
 
 MODELS_OF_DETECTOR = {"short": (0,), "full": (1,), "both": (0, 1)}
 """MediaPipe's model numbers, in the order in which they are asked."""
-BALLAST = ("matplotlib", "matplotlib.pyplot", "mediapipe.tasks", "mediapipe.tasks.python")
+DOORS = ("mediapipe", "mediapipe.python.solutions")
+"""Packages whose `__init__` imports everything that MediaPipe has, and matplotlib."""
 WARM_UP_SHAPE = (48, 64, 3)
 
 
@@ -65,7 +67,7 @@ class MediapipeFaceFinder:
 def _open(model: int, smallest_score: float) -> Any:
     """MediaPipe's face detection; up to 0.10.2x the model files are inside the package."""
     try:
-        with _without_ballast():
+        with _beside_the_doors():
             solution = import_module("mediapipe.python.solutions.face_detection")
         return solution.FaceDetection(min_detection_confidence=smallest_score, model_selection=model)
     except ImportError:
@@ -76,15 +78,26 @@ def _open(model: int, smallest_score: float) -> Any:
 
 
 @contextmanager
-def _without_ballast() -> Iterator[None]:
-    """MediaPipe imports matplotlib for drawings that nobody here asks for, 30 MB, and a second way to use it, 2 MB."""
-    names = [name for name in BALLAST if name not in sys.modules]
-    sys.modules.update({name: ModuleType(name) for name in names})
+def _beside_the_doors() -> Iterator[None]:
+    """Import one module of MediaPipe's without hands, poses and drawings (50 MB); as a whole it can't be after that."""
+    names = [name for name in DOORS if name not in sys.modules]
     try:
+        for name in names:
+            sys.modules[name] = _bare_package(name)
         yield
     finally:
         for name in names:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
+
+
+def _bare_package(name: str) -> ModuleType:
+    """A package in which modules are found, but whose own code does not run."""
+    spec = find_spec(name)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError(name)
+    package = ModuleType(name)
+    package.__path__ = list(spec.submodule_search_locations)
+    return package
 
 
 def _box(detection: Any, width: int, height: int) -> FaceBox:
