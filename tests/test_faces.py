@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -109,6 +111,40 @@ def test_a_mediapipe_whose_model_file_is_gone_is_named(monkeypatch: pytest.Monke
     monkeypatch.setattr(face_detection, "_FULL_RANGE_GRAPH_FILE_PATH", "mediapipe/modules/face_detection/gone.binarypb")
     with pytest.raises(SetupError, match=r"mediapipe: .*; install mediapipe==0\.10\.18"):
         MediapipeFaceFinder("full")
+
+
+WHOLE = """
+import mediapipe
+model = {"short": 0, "full": 1}[sys.argv[1]]
+process = mediapipe.solutions.face_detection.FaceDetection(0.5, model).process
+find = lambda frame: process(frame).detections or ()
+score = lambda face: face.score[0]
+"""
+OURS = """
+from device.adapters.faces_mediapipe import MediapipeFaceFinder
+find = MediapipeFaceFinder(sys.argv[1]).find
+score = lambda face: face.score
+"""
+
+
+@pytest.mark.parametrize("detector", ["short", "full"])
+def test_faces_are_found_as_by_mediapipe_imported_as_a_whole(
+    detector: str, portrait: np.ndarray, tmp_path: Path
+) -> None:
+    frames = [room(portrait, (scale, 60, 20), (0.7, 250, 200)) for scale in (0.6, 0.8, 1.0, 1.3)]
+    np.save(tmp_path / "frames.npy", np.stack(frames))
+    whole, ours = (scores_of(program, detector, tmp_path / "frames.npy") for program in (WHOLE, OURS))
+    assert whole == ours
+    assert sum(map(len, ours)) >= 3
+
+
+def scores_of(program: str, detector: str, frames: Path) -> list[list[float]]:
+    """Of the faces in each frame, found in a process of its own."""
+    tell = "\nprint([sorted(map(score, find(frame))) for frame in np.load(sys.argv[2])])\n"
+    command = [sys.executable, "-c", "import sys\nimport numpy as np\n" + program + tell, detector, str(frames)]
+    ended = subprocess.run(command, cwd=ROOT, check=True, timeout=90, capture_output=True, text=True)
+    told: list[list[float]] = json.loads(ended.stdout.splitlines()[-1])
+    return told
 
 
 def test_finding_faces_brings_neither_drawings_nor_hands_along() -> None:

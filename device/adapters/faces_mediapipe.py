@@ -22,6 +22,8 @@ MODELS_OF_DETECTOR = {"short": (0,), "full": (1,), "both": (0, 1)}
 """MediaPipe's model numbers, in the order in which they are asked."""
 DOORS = ("mediapipe", "mediapipe.python.solutions")
 """Packages whose `__init__` imports everything that MediaPipe has, and matplotlib."""
+OPTIONS = "mediapipe.calculators.util.non_max_suppression_calculator_pb2"
+"""What the detector's graph says in this type is dropped without a word where the type is not known."""
 WARM_UP_SHAPE = (48, 64, 3)
 
 
@@ -68,6 +70,7 @@ def _open(model: int, smallest_score: float) -> Any:
     """MediaPipe's face detection; up to 0.10.2x the model files are inside the package."""
     try:
         with _beside_the_doors():
+            import_module(OPTIONS)
             solution = import_module("mediapipe.python.solutions.face_detection")
         return solution.FaceDetection(min_detection_confidence=smallest_score, model_selection=model)
     except ImportError:
