@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -136,10 +137,12 @@ def undo(
     with _locked(state_folder), _Journal(state_folder) as journal:
         entries = journal.open_entries()
         _sweep(entries, music_folder)
+        # A copy that was written, too, has moods of its own to get back.
+        moved = {key: uri for key, uri in places.items() if uri not in {entry.uri for entry in entries}}
         songs = [[entry for entry in entries if entry.uri == uri] for uri in dict.fromkeys(e.uri for e in entries)]
 
         def act(song: list[_Entry]) -> bool:
-            return _put_back(song, _place_of(song[-1], music_folder, places), journal)
+            return _put_back(song, _place_of(song[-1], music_folder, moved), journal)
 
         report = _each(songs, lambda song: song[-1].uri, act, progress)
         if not journal.open_entries():
@@ -346,7 +349,7 @@ class _Journal:
 
     def __enter__(self) -> _Journal:
         new = not self._path.exists()
-        self._file = self._path.open("r+b" if not new else "w+b")
+        self._file = self._path.open("r+b" if not new else "w+b", buffering=0)
         content = self._file.read()
         self._file.truncate(content.rfind(b"\n") + 1)
         self._file.seek(0, os.SEEK_END)
@@ -384,9 +387,16 @@ class _Journal:
         _sync(self._path.parent)
 
     def _append(self, lines: Iterable[dict[str, Any]]) -> None:
-        self._file.write(b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        end = self._file.tell()
+        content = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
+        try:
+            if self._file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(end)
+            self._file.seek(end)
+            raise
 
 
 def _entries_of(content: bytes) -> tuple[dict[int, _Entry], int]:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from device.adapters.mpd_player import MpdPlayer
+from device.adapters.mpd_player_words import MOST_LETTERS, status_of
 from device.config import MpdConfig
 from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused, PlayerUpdated
 from device.domain.player import ChangeVolume, Enqueue, Pause, PlayState, Remove, Resume, SkipNext
@@ -322,3 +323,10 @@ def test_after_a_pulled_cable_both_connections_are_made_anew(mpd_server, play, h
         heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "another client's play")
     finally:
         relay.close()
+
+
+def test_a_book_in_a_tag_is_cut_short_for_those_who_are_shown_it():
+    said = {"file": "a.flac", "title": "漢" * 12_000, "artist": "x" * MOST_LETTERS, "album": "y" * (MOST_LETTERS + 1)}
+    song = status_of({"state": "play"}, said, (), 0.0).song
+    assert song.title == "漢" * (MOST_LETTERS - 1) + "…"
+    assert song.artist == said["artist"] and len(song.album) == MOST_LETTERS

@@ -354,6 +354,12 @@ def test_a_topic_that_mqtt_does_not_allow_is_a_wrong_set_up(settings, key):
         MqttHerald(MqttConfig(**settings), print, time.monotonic)
 
 
+@pytest.mark.parametrize("host", ["", "192.168.1..5", "a" * 64, ".local"])
+def test_a_host_that_cannot_be_one_is_a_wrong_set_up(host):
+    with pytest.raises(SetupError, match=re.escape(f"mqtt.host: {host!r}")):
+        MqttHerald(MqttConfig(host=host), print, time.monotonic)
+
+
 def test_no_discovery_prefix_means_no_discovery(broker):
     with herald_on(broker.port, discovery_prefix="") as (herald, _), Listener(broker.port, "#") as listener:
         herald.publish(SNAPSHOT)

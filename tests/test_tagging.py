@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import io
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import pytest
 from mutagen.asf import ASFUnicodeAttribute
 from mutagen.id3 import APIC, ID3, TALB, TDRC, TIT2, TMOO, TPE1, TXXX
 from mutagen.mp4 import MP4FreeForm
+from mutagen.ogg import OggPage
 
 from device import cli_tags
 from device.adapters.audio_identity import identity, sound_hash
@@ -129,12 +132,100 @@ def test_an_id3_tag_of_version_3_stays_one_and_all_in_it_as_it_was(music, state)
     tags.add(TXXX(encoding=1, desc="MOOD", text=["Sad", "dark"]))
     tags.update_to_v23()
     tags.save(path, v2_version=3)
-    before = ID3(path, translate=False).pprint(), path.read_bytes()
+    before = ID3(path, translate=False).pprint(), sorted(path.read_bytes())
     write_tags([wanted(path)], music, state)
     now = ID3(path, translate=False)
     assert now.version == (2, 3, 0) and now["TYER"].text == ["1987"] and now["TXXX:MOOD"].text == list(WORDS)
     undo(music, state)
-    assert (ID3(path, translate=False).pprint(), path.read_bytes()) == before
+    assert (ID3(path, translate=False).pprint(), sorted(path.read_bytes())) == before
+
+
+JUNK = b"TIT2\0\0\0\x08\0\0\x03Beyonc\xe9"
+"""Letters that are no UTF-8, as its encoding says."""
+ALIKE = (b"POPM\0\0\0\x04\0\0me\0\x40", b"POPM\0\0\0\x04\0\0me\0\x80")
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".wav", ".aiff"])
+def test_id3_frames_that_mutagen_would_drop_or_merge_stay_byte_for_byte(music, state, suffix):
+    path = make_song(music / f"x{suffix}")
+    file = mutagen.File(path)
+    file.add_tags()
+    file.tags.unknown_frames = [JUNK, *ALIKE]
+    file.tags._unknown_v2_version = 4
+    file.tags.add(TALB(text="Record"))
+    file.save()
+    assert write_tags([wanted(path)], music, state).changed == (path.name,)
+    assert all(frame in path.read_bytes() for frame in (JUNK, *ALIKE))
+    assert mutagen.File(path).tags["TALB"].text == ["Record"]
+    assert undo(music, state).changed == (path.name,)
+    assert all(frame in path.read_bytes() for frame in (JUNK, *ALIKE))
+    assert read_moods(path).items == ()
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".ogg"])
+@pytest.mark.parametrize("comment", [b"ARTIST=Beyonc\xe9", b"K\xfcnstler=Ab", b"no equals"])
+def test_comments_that_mutagen_would_mend_are_left_alone(music, state, suffix, comment):
+    path = make_song(music / f"x{suffix}")
+    file = mutagen.File(path)
+    file["artist"] = "x" * (len(comment) - len("ARTIST="))
+    file.save()
+    former = b"artist=" + b"x" * (len(comment) - len("artist="))
+    content = path.read_bytes()
+    assert content.count(former) == 1
+    path.write_bytes(_checked(content.replace(former, comment)))
+    before = path.read_bytes()
+    (problem,) = write_tags([wanted(path)], music, state).left_alone
+    assert "would lose them" in problem.reason and path.read_bytes() == before
+
+
+def _checked(content: bytes) -> bytes:
+    """Ogg pages with their checksums made right."""
+    if not content.startswith(b"OggS"):
+        return content
+    source, made = io.BytesIO(content), b""
+    while source.tell() < len(content):
+        made += OggPage(source).write()
+    return made
+
+
+def test_a_fragmented_mp4_is_left_alone(music, state):
+    whole = make_song(music / "x.m4a", seconds=8.0)
+    path = music / "parts.m4a"
+    command = ["ffmpeg", "-v", "error", "-i", whole, "-c", "copy", "-movflags", "frag_keyframe", path]
+    subprocess.run([*command[:-1], "-frag_duration", "1000000", path], check=True, timeout=60)
+    before = path.read_bytes()
+    assert before.count(b"moof") > 1
+    (problem,) = write_tags([wanted(path)], music, state).left_alone
+    assert "fragmented" in problem.reason and path.read_bytes() == before
+    assert write_tags([wanted(whole)], music, state).changed == ("x.m4a",)
+
+
+def test_a_copy_that_was_written_too_gets_back_what_itself_said(music, state):
+    first = make_song(music / "a.flac")
+    second = Path(shutil.copy(first, music / "b.flac"))
+    file = mutagen.File(second)
+    file["mood"] = "my own word"
+    file.save()
+    assert write_tags([wanted(first), wanted(second)], music, state).changed == ("a.flac", "b.flac")
+    first.unlink()
+    report = undo(music, state, [track(uri="b.flac", sound=identity(second))])
+    assert report.changed == ("b.flac",) and [problem.uri for problem in report.left_alone] == ["a.flac"]
+    assert mutagen.File(second)["mood"] == ["my own word"]
+
+
+def test_a_full_state_disk_leaves_the_songs_alone_and_the_undo_file_whole(music, state):
+    path = make_song(music / "x.flac")
+    write_tags([wanted(path)], music, state)
+    lines, other = (state / UNDO_FILE).read_bytes(), make_song(music / "y.flac", seed=2)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(lines) + 20, before[1]))
+    try:
+        report = write_tags([wanted(other)], music, state)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [problem.uri for problem in report.left_alone] == ["y.flac"]
+    assert (state / UNDO_FILE).read_bytes() == lines
+    assert read_moods(other).items == ()
 
 
 def test_an_id3_tag_of_version_2_is_left_alone(music, state):

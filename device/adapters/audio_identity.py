@@ -163,6 +163,12 @@ def _in_mp4(file: FileIO, start: int) -> _Sound | None:
     return _Sound("mp4", b"", spans) if spans else None
 
 
+def is_fragmented_mp4(path: Path) -> bool:
+    """Whether its sound comes in fragments, each with tables of its own."""
+    with path.open("rb", buffering=0) as file:
+        return any(name == b"moof" for name, _ in _mp4_boxes(file, _after_id3(file, 0), _size(file)))
+
+
 def _mp4_boxes(file: FileIO, start: int, end: int) -> Iterator[tuple[bytes, Span]]:
     """The boxes between two places, each with the place of its content."""
     place = start

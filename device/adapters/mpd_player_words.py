@@ -10,6 +10,8 @@ from device.domain.player import PlayerStatus, PlayState, QueuedSong
 from device.domain.text import cleaned
 
 UPCOMING_SONGS = 5
+MOST_LETTERS = 250
+"""Of a title, an artist or an album: tags may hold a book."""
 
 
 def upcoming_songs(client: Any, said: Mapping[str, str]) -> list[Mapping[str, Any]]:
@@ -46,11 +48,17 @@ def _song(said: Mapping[str, Any]) -> QueuedSong:
     return QueuedSong(
         song_id=int(said.get("id", -1)),
         uri=uri,
-        title=cleaned(one_of(said.get("title")) or one_of(said.get("name")) or stem or uri),
-        artist=cleaned(one_of(said.get("artist"))),
-        album=cleaned(one_of(said.get("album"))),
+        title=_shown(one_of(said.get("title")) or one_of(said.get("name")) or stem or uri),
+        artist=_shown(one_of(said.get("artist"))),
+        album=_shown(one_of(said.get("album"))),
         duration_seconds=float(one_of(said.get("duration")) or one_of(said.get("time")) or 0.0),
     )
+
+
+def _shown(text: str) -> str:
+    """For people, and for a hub whose broker takes no message of any length."""
+    text = cleaned(text)
+    return text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
 
 
 def one_of(value: str | list[str] | None) -> str:

@@ -69,6 +69,7 @@ class MqttHerald:
         self._post = post
         self._clock = clock
         self._topics = _checked_topics(config)
+        _check_host(config.host)
         self._client = self._make_client()
         self._changed = threading.Condition()
         self._outbox = _Outbox()
@@ -251,6 +252,15 @@ class MqttHerald:
             receipt.wait_for_publish(FAREWELL_SECONDS)
         except RuntimeError:
             log.debug("no broker to say goodbye to; its last will says so")
+
+
+def _check_host(host: str) -> None:
+    try:
+        if host and host.encode("idna"):
+            return
+    except UnicodeError:
+        pass
+    raise SetupError(f'mqtt.host: {host!r} is no name or address of a host; name the broker\'s, or "127.0.0.1"')
 
 
 def _command(name: str, message: MQTTMessage) -> Command:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,10 +17,11 @@ from mutagen.aiff import AIFF
 from mutagen.apev2 import APEv2File, APEValue
 from mutagen.asf import ASF, ASFUnicodeAttribute  # type: ignore[attr-defined]
 from mutagen.flac import FLAC
-from mutagen.id3 import TMOO, TXXX, Encoding, ID3FileType, ParseID3v1
+from mutagen.id3 import ID3, TMOO, TXXX, Encoding, Frame, Frames, ID3FileType, ParseID3v1
 from mutagen.mp4 import MP4, MP4FreeForm
 from mutagen.wave import WAVE
 
+from device.adapters.audio_identity import is_fragmented_mp4
 from device.domain.tags import mood_words
 from device.errors import MoodifyError
 
@@ -122,6 +125,8 @@ class _Open:
         self.path = path
         if self.kind == "id3":
             file = _as_it_stands(file, path)
+        if self.kind == "mp4" and is_fragmented_mp4(path):
+            raise UnwritableTags("is a fragmented MP4, whose parts name places in the file; remux it first")
         self.file: Any = file
 
     def moods(self) -> MoodTags:
@@ -170,7 +175,13 @@ class _Open:
         return (ParseID3v1(foot) or {}) if foot else {}  # type: ignore[no-untyped-call]
 
     def _id3v1_lines(self) -> list[str]:
-        return [f"{key} {frame!r}" for key, frame in sorted(self._id3v1_frames().items())]
+        """Of the ID3v2 tag that would repeat it."""
+        tags: Any = ID3()  # type: ignore[no-untyped-call]
+        for frame in self._id3v1_frames().values():
+            tags.add(frame)
+        written = io.BytesIO()
+        tags.save(written)
+        return _Id3Moods.others(ID3(io.BytesIO(written.getvalue()), **_RAW)) if tags else []  # type: ignore[no-untyped-call]
 
     def _save(self) -> None:
         foot = self._foot()
@@ -196,10 +207,39 @@ class _Open:
 
 def _as_it_stands(file: Any, path: Path) -> Any:
     """Without what mutagen does to make old frames new and to fill in what only the ID3v1 tag says."""
-    file = type(file)(path, translate=False, load_v1=False)
+    file = type(file)(path, **_RAW)
     if file.tags is not None and file.tags.version[:2] < (2, 3):
         raise UnwritableTags("has an ID3v2.2 tag, which can be read and not be written; convert it to 2.3 or 2.4 first")
+    if file.tags is not None and file.tags.version[:2] == (2, 4) and file.tags.f_unsynch:
+        raise UnwritableTags(
+            "has an unsynchronised ID3v2.4 tag, which is not written; save it in another program first"
+        )
     return file
+
+
+class _MoodOnly:
+    """In the place of one of mutagen's kinds of frame: reads it when it tells moods."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def _fromData(self, header: Any, flags: int, data: bytes) -> Frame:
+        """NotImplementedError where it tells none: mutagen then keeps the frame as it is, byte for byte."""
+        if self._kind in (TMOO, TXXX):
+            with suppress(mutagen.MutagenError):
+                frame: Frame = self._kind._fromData(header, flags, data)
+                if _is_mood_frame(frame):
+                    return frame
+        raise NotImplementedError
+
+
+_RAW: dict[str, Any] = {
+    "translate": False,
+    "load_v1": False,
+    "known_frames": {name: _MoodOnly(kind) for name, kind in Frames.items()},
+}
+"""How to load ID3: what mutagen reads it also writes anew, and not always the same (letters that are none, two frames
+alike), so it reads the moods only and keeps all other frames as bytes."""
 
 
 def _foot(path: Path) -> bytes:
@@ -235,6 +275,8 @@ class _CommentMoods:
 
     @staticmethod
     def others(tags: Any) -> list[str]:
+        if any(_was_mended(key, text) for key, text in tags):
+            raise UnwritableTags("has comments that no Vorbis comment may be, and would lose them; mend them first")
         return [f"{key}={text}" for key, text in tags if key.casefold() != "mood"]
 
     @staticmethod
@@ -248,6 +290,11 @@ class _CommentMoods:
     @staticmethod
     def put_back(tags: Any, item: Item) -> None:
         tags.insert(item[0], (str(item[1]), str(item[2])))
+
+
+def _was_mended(key: str, text: str) -> bool:
+    """Whether mutagen may have put something else for what it could not read."""
+    return "\ufffd" in text or "?" in key or re.fullmatch(r"unknown\d+", key) is not None
 
 
 class _Id3Moods:
@@ -269,8 +316,7 @@ class _Id3Moods:
 
     @staticmethod
     def others(tags: Any) -> list[str]:
-        known = [f"{key} {tags[key]!r}" for key in sorted(tags) if not _is_mood_frame(tags[key])]
-        return known + [repr(frame) for frame in tags.unknown_frames]
+        return sorted(map(repr, tags.unknown_frames))
 
     @staticmethod
     def clear(tags: Any) -> None:
