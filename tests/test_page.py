@@ -341,12 +341,14 @@ def test_on_the_network_own_names_and_addresses_are_ours(tmp_path):
         "speaker:8321",
         "speaker.home.example",
         "speaker.local",
+        "speaker.lan",
+        "speaker.home.arpa:8321",
         "192.168.1.5:8321",
         "[fe80::1]:8321",
         "localhost",
     ):
         assert guard.host_is_ours(host), host
-    for host in ("evil.example", "speaker.evil.example", "local", "", "a b", "[", "speaker:port", "speaker/path"):
+    for host in ("evil.example", "speaker.evil.example", "other.lan", "local", "", "a b", "[", "speaker:port", "speaker/path"):
         assert not guard.host_is_ours(host), host
 
 

@@ -11,6 +11,10 @@ from urllib.parse import urlsplit
 from web_ui.pairing import PairingStore
 
 
+HOME_SUFFIXES = ("home.arpa", "internal", "lan", "home", "localdomain")
+"""What routers put behind a box's name, and nobody can register: home.arpa by RFC 8375, internal by ICANN."""
+
+
 class Site(Enum):
     """Where a browser says that a request was made."""
 
@@ -27,7 +31,8 @@ class Guard:
         self.pairing = pairing
         self._local_only = is_loopback(bound_host)
         name = (host_name or socket.gethostname()).lower()
-        self._names = {"localhost", name, name.split(".")[0]}
+        first = name.split(".")[0]
+        self._names = {"localhost", name, first, *(f"{first}.{suffix}" for suffix in HOME_SUFFIXES)}
 
     def host_is_ours(self, host: str) -> bool:
         """Whether the Host header names this box: a foreign name that leads here is a rebinding attack.
