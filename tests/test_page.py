@@ -348,7 +348,17 @@ def test_on_the_network_own_names_and_addresses_are_ours(tmp_path):
         "localhost",
     ):
         assert guard.host_is_ours(host), host
-    for host in ("evil.example", "speaker.evil.example", "other.lan", "local", "", "a b", "[", "speaker:port", "speaker/path"):
+    for host in (
+        "evil.example",
+        "speaker.evil.example",
+        "other.lan",
+        "local",
+        "",
+        "a b",
+        "[",
+        "speaker:port",
+        "speaker/path",
+    ):
         assert not guard.host_is_ours(host), host
 
 

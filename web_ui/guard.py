@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from web_ui.pairing import PairingStore
 
-
 HOME_SUFFIXES = ("home.arpa", "internal", "lan", "home", "localdomain")
 """What routers put behind a box's name, and nobody can register: home.arpa by RFC 8375, internal by ICANN."""
 
