@@ -178,6 +178,18 @@ def test_comments_that_mutagen_would_mend_are_left_alone(music, state, suffix, c
     assert "would lose them" in problem.reason and path.read_bytes() == before
 
 
+@pytest.mark.parametrize("suffix", [".flac", ".ogg"])
+def test_comments_that_only_look_as_if_mutagen_had_mended_them_are_no_obstacle(music, state, suffix):
+    path = make_song(music / f"x{suffix}")
+    file = mutagen.File(path)
+    file["artist"], file["who?"], file["unknown1"] = "Beyonc\ufffd", "me", "thing"
+    file.save()
+    before = all_of(path)
+    assert write_tags([wanted(path)], music, state).changed == (path.name,)
+    assert undo(music, state).changed == (path.name,)
+    assert all_of(path) == before
+
+
 def _checked(content: bytes) -> bytes:
     """Ogg pages with their checksums made right."""
     if not content.startswith(b"OggS"):

@@ -125,6 +125,8 @@ class _Open:
         self.path = path
         if self.kind == "id3":
             file = _as_it_stands(file, path)
+        if self.kind == "comments" and file.tags is not None and _were_mended(file.tags, path):
+            raise UnwritableTags("has comments that no Vorbis comment may be, and would lose them; mend them first")
         if self.kind == "mp4" and is_fragmented_mp4(path):
             raise UnwritableTags("is a fragmented MP4, whose parts name places in the file; remux it first")
         self.file: Any = file
@@ -275,8 +277,6 @@ class _CommentMoods:
 
     @staticmethod
     def others(tags: Any) -> list[str]:
-        if any(_was_mended(key, text) for key, text in tags):
-            raise UnwritableTags("has comments that no Vorbis comment may be, and would lose them; mend them first")
         return [f"{key}={text}" for key, text in tags if key.casefold() != "mood"]
 
     @staticmethod
@@ -292,9 +292,15 @@ class _CommentMoods:
         tags.insert(item[0], (str(item[1]), str(item[2])))
 
 
-def _was_mended(key: str, text: str) -> bool:
-    """Whether mutagen may have put something else for what it could not read."""
-    return "\ufffd" in text or "?" in key or re.fullmatch(r"unknown\d+", key) is not None
+def _were_mended(tags: Any, path: Path) -> bool:
+    """Whether mutagen put something else for what it could not read: then the file does not say what it tells."""
+    looks_so = [
+        f"{key}={text}".encode()
+        for key, text in tags
+        if "\ufffd" in text or "?" in key or re.fullmatch(r"unknown\d+", key)
+    ]
+    content = path.read_bytes() if looks_so else b""
+    return any(comment not in content for comment in looks_so)
 
 
 class _Id3Moods:
