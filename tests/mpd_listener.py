@@ -79,12 +79,13 @@ def connected(play, heard, server, **changes) -> MpdPlayer:
 class Relay:
     """A cable to MPD that can be pulled: what is connected then hangs, what connects later works.
 
-    `bytes_said` counts what MPD said.
+    `bytes_said` counts what MPD said, `asked` keeps what it was asked.
     """
 
     def __init__(self, port: int) -> None:
         self._to = port
         self.bytes_said = 0
+        self.asked = bytearray()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         self._now = threading.Event()
@@ -107,14 +108,18 @@ class Relay:
                 near, _ = self._server.accept()
                 far = socket.create_connection(("127.0.0.1", self._to))
                 self._sockets += [near, far]
-                for pair in ((near, far), (far, near)):
-                    counts = pair[0] is far
-                    threading.Thread(target=self._carry, args=(*pair, self._now, counts), daemon=True).start()
+                for carry in ((near, far, self._hear_asked), (far, near, self._hear_said)):
+                    threading.Thread(target=self._carry, args=(*carry, self._now), daemon=True).start()
 
-    def _carry(self, source, target, pulled, counts) -> None:
+    def _hear_asked(self, content: bytes) -> None:
+        self.asked += content
+
+    def _hear_said(self, content: bytes) -> None:
+        self.bytes_said += len(content)
+
+    def _carry(self, source, target, hear, pulled) -> None:
         with contextlib.suppress(OSError):
             while content := source.recv(65536):
-                if counts:
-                    self.bytes_said += len(content)
+                hear(content)
                 if not pulled.is_set():
                     target.sendall(content)

@@ -312,11 +312,12 @@ def test_after_a_pulled_cable_both_connections_are_made_anew(mpd_server, play, h
     relay = Relay(mpd_server.port)
     try:
         connected(play, heard, with_songs(mpd_server, "a.wav"), port=relay.port, timeout_seconds=1.0)
-        wait_until(lambda: len(heard.all(PlayerChanged)) >= 2, "the listening connection")
+        wait_until(lambda: b"idle" in relay.asked, "the listening connection")
+        relay.asked.clear()
         relay.pull()
         heard.wait_for(PlayerLost)
-        seen = len(heard.all(PlayerChanged))
-        wait_until(lambda: len(heard.all(PlayerChanged)) >= seen + 2, "both connections")
+        wait_until(lambda: isinstance(heard.events[-1], PlayerChanged), "the commanding connection")
+        wait_until(lambda: b"idle" in relay.asked, "the listening connection")
         with mpd_server.client() as client:
             client.add("a.wav")
             client.play()
