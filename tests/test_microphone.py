@@ -221,11 +221,12 @@ def test_to_look_for_a_microphone_again_and_again_costs_no_memory() -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ALSA", "PULSE"))}
     looked = subprocess.run(
         [sys.executable, "-c", LOOK_FOR_A_MICROPHONE],
-        check=True,
+        check=False,
         env=clean,
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,
     )
+    assert looked.returncode == 0, looked.stderr
     assert int(looked.stdout) < 600
