@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import signal
 import threading
@@ -14,7 +13,7 @@ from typing import Any
 
 import cv2
 
-from device.adapters import systemd_notify
+from device.adapters import camera_picamera2, systemd_notify
 from device.adapters.camera_picamera2 import PicameraCamera
 from device.adapters.camera_v4l2 import V4l2Camera
 from device.adapters.catalogue_sqlite import Catalogue
@@ -159,11 +158,9 @@ def _camera_opener(config: Config, scene: Scene | None, began_seconds: float) ->
         return lambda: SceneCamera(scene, clock, camera.fastest_hz, began_seconds)
     if camera.source == "none":
         return None
-    if camera.source == "picamera2" or (camera.source == "auto" and importlib.util.find_spec("picamera2")):
-        return lambda: PicameraCamera(camera, clock)
     # One and the same each time: it remembers that its driver hangs.
     webcam = V4l2Camera(camera, clock)
-    return lambda: webcam
+    return lambda: PicameraCamera(camera, clock) if camera_picamera2.is_chosen(camera) else webcam
 
 
 def _microphone_opener(config: Config, scene: Scene | None, began_seconds: float) -> Callable[[], Microphone] | None:

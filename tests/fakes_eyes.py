@@ -7,6 +7,7 @@ import threading
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 
 import numpy as np
 
@@ -57,6 +58,8 @@ class FakeSource:
         self.open = False
         self.opened = 0
         self.items = 0
+        self.gives: int | None = None
+        """So many items in each `with` block, then it is lost; None: without end."""
         self.waiting = False
         """A read is waiting in vain."""
         self.stuck = threading.Event()
@@ -68,6 +71,7 @@ class FakeSource:
             raise PeripheralError(self.absent)
         self.open = True
         self.opened += 1
+        self._left = self.gives
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,6 +81,10 @@ class FakeSource:
         self.waiting = not self.stuck.is_set()
         if self.absent or not self.stuck.wait(timeout_seconds):
             raise PeripheralError(self.absent or f"no item for {timeout_seconds:g} s")
+        if self._left is not None:
+            if not self._left:
+                raise PeripheralError("the plug is loose")
+            self._left -= 1
         self.items += 1
         return self.items
 
@@ -89,15 +97,19 @@ class StubPicamera2:
     unplugged = False
     stride = 64
     """Rows are padded to a multiple of this, as on a real Pi."""
+    webcams: tuple[dict[str, str], ...]
+    """libcamera lists those on USB, too."""
     made: list[StubPicamera2]
 
     @staticmethod
     def global_camera_info() -> list[dict[str, str]]:
-        return [{"Model": "imx708", "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a"}] if StubPicamera2.present else []
+        module = {"Model": "imx708", "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a"}
+        return [*StubPicamera2.webcams, *([module] if StubPicamera2.present else [])]
 
     def __init__(self, camera_num=0, verbose_console=None, tuning=None) -> None:
         if not StubPicamera2.present:
             raise RuntimeError("Camera __init__ sequence did not complete.")
+        self.camera_num = camera_num
         self.config: dict | None = None
         self.started = False
         self.closed = False
@@ -152,8 +164,9 @@ class StubPicamera2:
 def stub_picamera2() -> Iterator[type[StubPicamera2]]:
     """Put the stub where `import picamera2` and `import libcamera` find it."""
     StubPicamera2.present, StubPicamera2.wedged, StubPicamera2.unplugged = True, False, False
-    StubPicamera2.made = []
+    StubPicamera2.webcams, StubPicamera2.made = (), []
     picamera2, libcamera = types.ModuleType("picamera2"), types.ModuleType("libcamera")
+    picamera2.__spec__ = ModuleSpec("picamera2", None)
     picamera2.Picamera2 = StubPicamera2  # type: ignore[attr-defined]
     libcamera.ColorSpace = types.SimpleNamespace(Smpte170m=lambda: "SMPTE170M")  # type: ignore[attr-defined]
     before = {name: sys.modules.get(name) for name in ("picamera2", "libcamera")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from device.adapters import camera_v4l2
+from device.adapters import camera_picamera2, camera_v4l2
 from device.adapters.camera_picamera2 import PicameraCamera
 from device.adapters.camera_v4l2 import V4l2Camera
 from device.config import CameraConfig
@@ -87,6 +88,44 @@ def test_no_csi_camera_says_what_to_look_at(picamera: type[StubPicamera2]) -> No
         PicameraCamera(CameraConfig(), time.monotonic).__enter__()
 
 
+WEBCAM = {"Model": "C270", "Id": "/base/scb/pcie@7d500000,0/pci@0,0/usb@0,0-1.1:1.0-046d:0825"}
+
+
+def test_a_webcam_that_libcamera_lists_is_not_taken_for_the_camera_module(picamera: type[StubPicamera2]) -> None:
+    picamera.webcams = (WEBCAM,)
+    with PicameraCamera(CameraConfig(), time.monotonic):
+        assert picamera.made[0].camera_num == 1
+    picamera.present = False
+    with pytest.raises(PeripheralError, match="libcamera sees none"):
+        PicameraCamera(CameraConfig(), time.monotonic).__enter__()
+
+
+@pytest.mark.parametrize("webcams", [(), (WEBCAM,)])
+@pytest.mark.parametrize(
+    ("source", "module", "node", "takes_module"),
+    [
+        ("auto", True, True, True),
+        ("auto", True, False, True),
+        ("auto", False, True, False),
+        ("auto", False, False, True),  # so that it is said what to look at
+        ("picamera2", False, True, True),
+        ("v4l2", True, True, False),
+    ],
+)
+def test_auto_takes_a_webcam_where_no_camera_module_is_plugged_in(
+    picamera: type[StubPicamera2], tmp_path: Path, webcams, source, module, node, takes_module
+) -> None:
+    picamera.present, picamera.webcams = module, webcams
+    if node:
+        (tmp_path / "video0").touch()
+    assert camera_picamera2.is_chosen(CameraConfig(source=source, device=str(tmp_path / "video0"))) == takes_module
+
+
+def test_auto_takes_a_webcam_where_picamera2_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    assert not camera_picamera2.is_chosen(CameraConfig(device="/dev/video99"))
+
+
 def test_a_csi_camera_that_cannot_start_is_closed_again(
     picamera: type[StubPicamera2], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +139,7 @@ def test_a_csi_camera_that_cannot_start_is_closed_again(
 
 
 def test_a_machine_without_picamera2_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "libcamera", None)
+    monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(PeripheralError, match="apt install python3-picamera2"):
         PicameraCamera(CameraConfig(), time.monotonic).__enter__()
 

@@ -191,9 +191,10 @@ def test_a_replay_is_compared_with_that_of_another_box(tmp_path) -> None:
 
 def test_check_tells_what_is_there_and_what_is_missing(config) -> None:
     with open(config, "a") as file:  # noqa: PTH123
-        file.write('[camera]\nsource = "v4l2"\ndevice = "/dev/video99"\n[mpd]\nport = 1\n[mqtt]\nport = 1\n')
+        file.write('[camera]\nsource = "v4l2"\ndevice = "/dev/video99"\n[mpd]\nport = 1\n[mqtt]\nhost = "a..b"\n')
     ended = python("-m", "device", "check", "--config", config)
     assert ended.returncode == 1, ended.stderr
     assert re.search(r"^ok +face model +moodify-face", ended.stdout, re.MULTILINE)
     assert re.search(r"^missing +camera +/dev/video99", ended.stdout, re.MULTILINE)
+    assert re.search(r"^missing +broker +.*a\.\.b:\d+: not a host's name; start mosquitto", ended.stdout, re.MULTILINE)
     assert re.search(r"^missing +MPD +.*start mpd", ended.stdout, re.MULTILINE)

@@ -57,6 +57,8 @@ def test_an_unknown_section_is_named(tmp_path) -> None:
         ("mqtt = 3\n", "mqtt: a section, written [mqtt]"),
         ("[mqtt\n", "not valid TOML"),
         ("[mood]\nmargin = nan\n", "mood.margin: nan is outside"),
+        ("[music]\nseed = -1\n", "music.seed: -1 is outside 0 … "),
+        ("[library]\nmusic_folder = '~nobody-here/songs'\n", "library.music_folder: '~nobody-here/songs': there is no"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_wanted(tmp_path, text, part) -> None:

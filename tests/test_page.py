@@ -453,7 +453,7 @@ def test_a_port_in_use_is_one_line_that_names_it(controls, tmp_path):
             PageServer(PageConfig(port=port), controls, FakeLibrary(), tmp_path).start()
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "192.168.1..5"])
 def test_an_address_that_is_not_ours_is_one_line_that_names_it(controls, tmp_path, host):
     with pytest.raises(SetupError, match=r"^page\.host .*; use 127\.0\.0\.1"):
         PageServer(PageConfig(host=host, port=0), controls, FakeLibrary(), tmp_path).start()

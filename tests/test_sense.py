@@ -66,6 +66,18 @@ class Unlucky(Random):
         return b
 
 
+class Recorder(Random):
+    """Draws no delay, and keeps the ceilings under which it was asked to draw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ceilings: list[float] = []
+
+    def uniform(self, a: float, b: float) -> float:
+        self.ceilings.append(b)
+        return 0.0
+
+
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
     """Benches with short retries; all are closed at the end."""
@@ -93,6 +105,19 @@ def test_a_sense_comes_on_with_its_first_item_and_perceives(make: Callable[..., 
     assert bench.last.detail == ""
     first = next(event for event in bench.events if isinstance(event, Perceived))
     assert first.reading.at_seconds == 1.0
+
+
+@pytest.mark.parametrize(("healthy_seconds", "ceilings"), [(1000.0, [0.02, 0.04, 0.05, 0.05]), (0.0, [0.02] * 4)])
+def test_hardware_that_was_well_for_a_while_is_tried_again_soon_and_a_loose_plug_is_not(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, healthy_seconds: float, ceilings: list[float]
+) -> None:
+    monkeypatch.setattr(sense_module, "HEALTHY_SECONDS", healthy_seconds)
+    recorder = Recorder()
+    bench = make(rng=recorder)
+    bench.source.gives = 1
+    bench.loop.start()
+    until(lambda: len(recorder.ceilings) >= 4)
+    assert recorder.ceilings[:4] == ceilings
 
 
 def test_a_source_that_is_open_but_silent_is_not_on(
@@ -195,19 +220,6 @@ def test_lost_hardware_is_said_once_and_tried_until_it_is_back(make: Callable[..
     bench.source.absent = ""
     until(lambda: bench.states[-1] is SenseState.ON)
     assert bench.states[-3:] == [SenseState.LOST, SenseState.LOST, SenseState.ON]
-
-
-def test_hardware_that_comes_back_each_time_is_never_waited_for_long(
-    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sense_module, "LONGEST_RETRY_SECONDS", 1000.0)
-    bench = make(rng=Unlucky())
-    bench.loop.start()
-    for _ in range(15):
-        until(lambda: bench.states[-1:] == [SenseState.ON])
-        bench.source.absent = "camera: unplugged"
-        until(lambda: bench.states[-1] is SenseState.LOST)
-        bench.source.absent = ""
 
 
 @pytest.mark.parametrize("end", ["switch", "close"])

@@ -90,10 +90,9 @@ def _listen(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except OSError as error:
-        raise SetupError(
-            f"page.host {host!r}: {error.strerror}; use 127.0.0.1, 0.0.0.0 or an address of ours"
-        ) from None
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not a host's name"
+        raise SetupError(f"page.host {host!r}: {why}; use 127.0.0.1, 0.0.0.0 or an address of ours") from None
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

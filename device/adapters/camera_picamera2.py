@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +21,33 @@ WIDE_SIZE = (1280, 960)
 LEAST_RATE_HZ = 15.0
 """The sensor runs at least this fast, so that the exposure is short enough for people who move."""
 BUFFERS = 3
-ADVICE = "check the ribbon cable and `rpicam-hello --list-cameras`, or set camera.source"
+ADVICE = "check the ribbon cable and `rpicam-hello --list-cameras`, or plug a webcam in"
+
+
+def is_chosen(config: CameraConfig) -> bool:
+    """Whether the camera module is to be opened and not a webcam: "auto" takes a webcam where there is no module."""
+    if config.source != "auto":
+        return config.source == "picamera2"
+    if not importlib.util.find_spec("picamera2"):
+        return False
+    return bool(camera_modules()) or not Path(config.device).exists()
+
+
+def camera_modules() -> dict[int, str]:
+    """The models of the cameras on the ribbon cables by libcamera's numbers; PeripheralError without picamera2.
+
+    Webcams on USB, which libcamera lists, too, are none: they cannot deliver the streams that are asked for.
+    """
+    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:WARN")
+    try:
+        from picamera2 import Picamera2
+    except ImportError as error:
+        raise PeripheralError(f"camera: {error}; apt install python3-picamera2, or set camera.source") from None
+    try:
+        listed = Picamera2.global_camera_info()
+    except (RuntimeError, OSError) as error:
+        raise PeripheralError(f"camera: {_line(error)}; {ADVICE}") from None
+    return {number: each["Model"] for number, each in enumerate(listed) if "usb" not in each["Id"].lower()}
 
 
 class PicameraCamera:
@@ -33,16 +61,14 @@ class PicameraCamera:
 
     def __enter__(self) -> Self:
         """Open and start the camera; PeripheralError when picamera2 or the camera is not there."""
-        os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:WARN")
+        modules = camera_modules()
+        if not modules:
+            raise PeripheralError(f"camera: libcamera sees none; {ADVICE}")
+        from libcamera import ColorSpace
+        from picamera2 import Picamera2
+
         try:
-            from libcamera import ColorSpace
-            from picamera2 import Picamera2
-        except ImportError as error:
-            raise PeripheralError(f"camera: {error}; apt install python3-picamera2, or set camera.source") from None
-        try:
-            if not Picamera2.global_camera_info():
-                raise PeripheralError(f"camera: libcamera sees none; {ADVICE}")
-            self._camera = Picamera2()
+            self._camera = Picamera2(min(modules))
             self._start(ColorSpace.Smpte170m())
         except (RuntimeError, IndexError, OSError) as error:
             self._close()

@@ -44,7 +44,7 @@ class MusicSettings:
 
     autoplay: bool = True
     """Start music by itself once a mood is known and nobody stopped it."""
-    seed: int = 1
+    seed: int = field(default=1, metadata={"range": (0, 2**31)})
     """Of the draw among the best tracks."""
     songs_between_turns: int = field(default=3, metadata={"range": (1, 50)})
     """So many songs are played before the music follows another mood; a person's word counts at once."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from device.adapters import camera_picamera2
 from device.adapters.cards import read_card
+from device.adapters.faces_mediapipe import MediapipeFaceFinder
 from device.adapters.tflite import TfliteClassifier
 from device.config import Config
 from device.domain.reading import Modality
@@ -42,6 +43,7 @@ def _looks(config: Config) -> dict[str, Callable[[], str]]:
     return {
         "face model": lambda: _model(config.paths.models, Modality.FACE),
         "voice model": lambda: _model(config.paths.models, Modality.VOICE),
+        "face finder": lambda: _face_finder(config),
         "camera": lambda: _camera(config),
         "microphone": lambda: _microphone(config),
         "MPD": lambda: _reachable(config.mpd.host, config.mpd.port, "MPD", "start mpd or set mpd.host and mpd.port"),
@@ -57,13 +59,19 @@ def _model(models: Path, modality: Modality) -> str:
     return f"{card.name} {card.version}, {card.bytes:,} bytes, card and tensors agree"
 
 
+def _face_finder(config: Config) -> str:
+    MediapipeFaceFinder(config.camera.detector)
+    return f"MediaPipe, detector {config.camera.detector}"
+
+
 def _camera(config: Config) -> str:
     if config.camera.source == "none":
         return "none configured"
-    if config.camera.source in ("auto", "picamera2") and importlib.util.find_spec("picamera2"):
-        return "picamera2 is installed"
-    if config.camera.source == "picamera2":
-        raise PeripheralError("picamera2 is missing; apt install python3-picamera2, or set camera.source = 'v4l2'")
+    if camera_picamera2.is_chosen(config.camera):
+        modules = camera_picamera2.camera_modules()
+        if not modules:
+            raise PeripheralError(f"libcamera sees none; {camera_picamera2.ADVICE}")
+        return modules[min(modules)]
     if Path(config.camera.device).exists():
         return config.camera.device
     raise PeripheralError(f"{config.camera.device} is not there; plug a webcam in or set camera.device")
@@ -87,8 +95,9 @@ def _reachable(host: str, port: int, what: str, advice: str) -> str:
         raise PeripheralError(f"{what}: {host} is no socket; {advice}")
     try:
         socket.create_connection((host, port), CONNECT_SECONDS).close()
-    except OSError as error:
-        raise PeripheralError(f"{what} at {host}:{port}: {error.strerror or error}; {advice}") from None
+    except (OSError, UnicodeError) as error:
+        why = (error.strerror or error) if isinstance(error, OSError) else "not a host's name"
+        raise PeripheralError(f"{what} at {host}:{port}: {why}; {advice}") from None
     return f"{host}:{port}"
 
 

@@ -18,6 +18,8 @@ Item = TypeVar("Item")
 
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 30.0
+HEALTHY_SECONDS = 10.0
+"""Hardware that was well for so long is tried again at once when it is lost; a loose plug is not."""
 BEAT_SECONDS = 1.0
 """Longest wait between two beats while all is well."""
 JOIN_SECONDS = 10.0
@@ -106,13 +108,14 @@ class SenseLoop(Generic[Item]):
                 self._rest(self._backoff.next_delay(), while_on=True)
 
     def _follow(self, source: Source[Item]) -> None:
-        due = self._clock()
+        began = due = self._clock()
         while self._wanted():
             self._beat()
             item = source.read(self._read_timeout_seconds)
             if not self._wanted():
                 return
-            self._backoff.reset()
+            if self._clock() - began >= HEALTHY_SECONDS:
+                self._backoff.reset()
             self._say(SenseState.ON)
             self._take_in(item)
             due = max(due + self._wait_seconds(), self._clock())
