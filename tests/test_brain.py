@@ -90,7 +90,7 @@ def song(name: str, song_id: int) -> QueuedSong:
 
 
 def queued(effect: Enqueue, song_id: int) -> QueuedSong:
-    return song(effect.uri.removesuffix(".ogg"), song_id)
+    return replace(song(effect.uri.removesuffix(".ogg"), song_id), ours=True)
 
 
 class Day:
@@ -129,8 +129,9 @@ class Day:
             effects += self.tell(Tick)
         return effects
 
-    def player(self, state: PlayState, playing=None, upcoming=(), elapsed=0.0, volume=50) -> list[object]:
-        return self.tell(PlayerChanged, PlayerStatus(state, playing, tuple(upcoming), elapsed, self.at, volume))
+    def player(self, state: PlayState, playing=None, upcoming=(), elapsed=0.0, volume=50, failed=False) -> list[object]:
+        status = PlayerStatus(state, playing, tuple(upcoming), elapsed, self.at, volume, failed)
+        return self.tell(PlayerChanged, status)
 
     def begin(self, mood: str) -> Enqueue:
         """Feel `mood` until a song starts, and have the player play it; returns what is then queued ahead."""
@@ -290,6 +291,76 @@ def test_a_refusal_that_is_no_songs_fault_is_tried_again_only_after_a_while(day:
     assert [effect for effect in day.wait(10) if isinstance(effect, Enqueue)]
 
 
+def test_refusals_without_end_are_spaced() -> None:
+    day = Day()
+    day.stock([track(f"happy-{n}", "happy") for n in range(100)])
+    day.player(PlayState.STOP)
+    (tried,) = [effect for effect in day.feel("happy") if isinstance(effect, Enqueue)]
+    at_once = 0
+    while effects := [e for e in day.tell(PlayerRefused, "not known", tried.uri) if isinstance(e, Enqueue)]:
+        (tried,) = effects
+        at_once += 1
+    assert at_once == 7
+    tries = 0
+    for _ in range(60):
+        for tried in day.wait(1):
+            tries += 1
+            assert isinstance(tried, Enqueue)
+            assert not day.tell(PlayerRefused, "not known", tried.uri)
+    assert 8 <= tries <= 12
+
+
+def test_what_mpd_refused_is_shown_until_a_song_begins_or_a_minute_has_passed(day: Day) -> None:
+    ahead = day.begin("happy")
+    playing = day.state.programme.status.song
+    day.tell(PlayerRefused, "a.ogg: Decoder failed", "a.ogg")
+    day.player(PlayState.PLAY, playing)
+    assert day.picture.player.detail == "a.ogg: Decoder failed"
+    day.player(PlayState.PLAY, queued(ahead, 2))
+    assert day.picture.player.detail == ""
+    day.tell(PlayerRefused, "b.ogg: Decoder failed", "b.ogg")
+    day.wait(59)
+    assert day.picture.player.detail
+    day.wait(3)
+    assert day.picture.player.detail == ""
+    day.tell(PlayerLost, "MPD is gone")
+    day.wait(100)
+    assert day.picture.player.detail == "MPD is gone"
+
+
+def test_music_goes_on_when_the_next_song_cannot_be_read(day: Day) -> None:
+    ahead = day.begin("happy")
+    playing = day.state.programme.status.song
+    day.player(PlayState.PLAY, playing, [queued(ahead, 2)])
+    day.wait(100)
+    day.tell(PlayerRefused, f"{ahead.uri}: No such file", ahead.uri)
+    (again,) = day.player(PlayState.STOP, None, [playing], failed=True)
+    assert isinstance(again, Enqueue) and again.start and again.uri != ahead.uri
+
+
+def test_music_that_mpd_paused_as_its_output_is_away_is_resumed_until_it_plays(day: Day) -> None:
+    ahead = day.begin("happy")
+    playing, behind = day.state.programme.status.song, [queued(ahead, 2)]
+    day.player(PlayState.PLAY, playing, behind)
+    assert not day.player(PlayState.PAUSE, playing, behind, failed=True)
+    assert day.wait(45) == [Resume()] * 4
+    assert not day.player(PlayState.PLAY, playing, behind)
+    assert not day.wait(45)
+
+
+def test_what_a_person_paused_stays_paused_though_mpd_fails_at_something(day: Day) -> None:
+    ahead = day.begin("happy")
+    playing, behind = day.state.programme.status.song, [queued(ahead, 2)]
+    day.player(PlayState.PLAY, playing, behind)
+    day.player(PlayState.PAUSE, playing, behind)
+    day.player(PlayState.PAUSE, playing, behind, failed=True)
+    assert not day.wait(60)
+    day.player(PlayState.PLAY, playing, behind)
+    day.player(PlayState.PAUSE, playing, behind, failed=True)
+    day.ask(PressPause())
+    assert not day.wait(60)
+
+
 def test_a_room_that_differs_is_aimed_at_calmly_and_nothing_is_cut_short(day: Day) -> None:
     day.begin("sad")
     happy, sad = (Person(sure_of(label), 1.0) for label in ("happy", "sad"))
@@ -439,10 +510,10 @@ def journey(goal: Goal, mood: str, songs: int, settings=SETTINGS) -> list[Affect
     (start,) = [effect for effect in day.feel(mood) if isinstance(effect, Enqueue)]
     places, playing, ahead = [place(start)], 1, start
     for number in range(2, songs + 1):
-        now = QueuedSong(playing, ahead.uri, "", "", "", 200.0)
+        now = QueuedSong(playing, ahead.uri, "", "", "", 200.0, ours=True)
         (ahead,) = [e for e in day.player(PlayState.PLAY, now) if isinstance(e, Enqueue)]
         places.append(place(ahead))
-        day.player(PlayState.PLAY, now, [QueuedSong(number, ahead.uri, "", "", "", 200.0)])
+        day.player(PlayState.PLAY, now, [QueuedSong(number, ahead.uri, "", "", "", 200.0, ours=True)])
         day.wait(190)
         playing = number
     return places
@@ -486,6 +557,17 @@ def test_a_persons_queue_survives_off(day: Day) -> None:
     day.feel("happy")
     day.player(PlayState.PLAY, song("happy-0", 1), [song("sad-2", 9)])
     assert not day.ask(SetGoal(Goal.OFF))
+
+
+def test_a_song_that_a_person_queued_is_theirs_though_the_speaker_chose_it_before(day: Day) -> None:
+    day.hear_songs("happy", 2)
+    chosen = day.state.programme.status.upcoming[0]
+    theirs = replace(chosen, song_id=77, ours=False)
+    day.player(PlayState.PLAY, theirs)
+    assert day.picture.player.why == "queued by hand"
+    assert not [e for e in day.ask(SetOverride("sad", 600.0)) if isinstance(e, TurnTo)]
+    day.ask(SetGoal(Goal.OFF))
+    assert not [e for e in day.player(PlayState.PLAY, song("angry-0", 60), [theirs]) if isinstance(e, Remove)]
 
 
 def test_after_a_while_of_low_music_a_way_out_is_offered_and_never_forced(day: Day) -> None:
@@ -605,7 +687,7 @@ def test_an_override_turns_the_music_at_once_and_gently(day: Day) -> None:
     assert isinstance(turn, TurnTo)
     assert mood_of(turn.uri) == "sad"
     assert not day.wait(2)
-    noted = day.player(PlayState.PLAY, QueuedSong(9, turn.uri, "", "", "", 200.0))
+    noted = day.player(PlayState.PLAY, QueuedSong(9, turn.uri, "", "", "", 200.0, ours=True))
     assert not [e for e in noted if isinstance(e, RecordOutcome | RecordEnding)], "the speaker cut it, not a person"
 
 

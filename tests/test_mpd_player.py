@@ -246,6 +246,80 @@ def test_a_queued_song_whose_file_is_gone_is_refused_when_its_turn_comes(mpd_ser
     heard.wait_for_status(lambda s: s.state is PlayState.PLAY and s.song.uri == "b.wav", "a song that is there")
 
 
+def test_mpd_that_stops_as_it_cannot_go_on_has_failed_and_one_that_is_stopped_has_not(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav", "b.wav"))
+    player.submit(Enqueue("a.wav", start=True))
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY and not s.failed, "the song")
+    with mpd_server.client() as client:
+        client.stop()
+    heard.wait_for_status(lambda s: s.state is PlayState.STOP, "the stop")
+    player.submit(Resume())
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "the song again")
+    (mpd_server.music / "b.wav").unlink()
+    player.submit(Enqueue("b.wav"))
+    player.submit(SkipNext())
+    assert heard.wait_for(PlayerRefused).uri == "b.wav"
+    changed = wait_until(
+        lambda: [e.status for e in heard.all(PlayerChanged) if e.status.failed], "a status that tells of the failure"
+    )
+    assert changed[0].state is PlayState.STOP
+    assert not any(e.status.failed for e in heard.all(PlayerChanged) if e.status.state is PlayState.PLAY)
+
+
+def test_mpd_that_pauses_without_an_output_has_failed(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav"))
+    player.submit(Enqueue("a.wav", start=True))
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "the song")
+    with mpd_server.client() as client:
+        client.disableoutput(0)
+        heard.wait_for_status(lambda s: s.state is PlayState.PAUSE, "the pause")
+        assert [e.status.failed for e in heard.all(PlayerChanged) if e.status.state is PlayState.PAUSE][0]
+        client.enableoutput(0)
+    player.submit(Resume())
+    heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "the song again")
+
+
+def test_what_the_speaker_queued_is_told_apart_from_the_same_song_queued_by_a_person(mpd_server, play, heard):
+    relay = Relay(mpd_server.port)
+    try:
+        server = with_songs(mpd_server, "a.wav", "b.wav", "c.wav")
+        player = connected(play, heard, server, port=relay.port, timeout_seconds=1.0)
+        player.submit(Enqueue("a.wav", start=True))
+        player.submit(Enqueue("b.wav"))
+        heard.wait_for_status(lambda s: s.song and s.upcoming, "the speaker's two")
+        with mpd_server.client() as client:
+            client.add("b.wav")
+        heard.wait_for_status(lambda s: len(s.upcoming) == 2, "both")
+        assert heard.status.song.ours
+        assert [(song.uri, song.ours) for song in heard.status.upcoming] == [("b.wav", True), ("b.wav", False)]
+        relay.pull()
+        heard.wait_for(PlayerLost)
+        wait_until(lambda: isinstance(heard.events[-1], PlayerChanged), "MPD to be found again")
+        assert [song.ours for song in (heard.status.song, *heard.status.upcoming)] == [True, True, False]
+    finally:
+        relay.close()
+
+
+def test_after_a_restart_of_mpd_what_the_speaker_queued_is_known_again(mpd_server, play, heard):
+    player = connected(play, heard, with_songs(mpd_server, "a.wav", "b.wav", "c.wav"))
+    player.submit(Enqueue("c.wav"))
+    player.submit(Remove(heard.wait_for_status(lambda s: s.upcoming, "a song").upcoming[0].song_id))
+    player.submit(Enqueue("a.wav", start=True))
+    player.submit(Enqueue("b.wav"))
+    heard.wait_for_status(lambda s: s.song and s.upcoming, "the speaker's two")
+    with mpd_server.client() as client:
+        client.add("c.wav")
+    heard.wait_for_status(lambda s: s.song and len(s.upcoming) == 2, "three songs")
+    mpd_server.stop()
+    heard.wait_for(PlayerLost)
+    mpd_server.start()
+    wait_until(lambda: isinstance(heard.events[-1], PlayerChanged), "MPD to be found again")
+    status = heard.wait_for_status(lambda s: s.song and len(s.upcoming) == 2, "the same three songs")
+    assert [(s.uri, s.ours) for s in (status.song, *status.upcoming)] == [
+        ("a.wav", True), ("b.wav", True), ("c.wav", False)
+    ]  # fmt: skip
+
+
 def test_mpds_socket_and_password_work(tmp_path, play, heard, monkeypatch):
     needs_mpd()
     server = MpdServer(tmp_path / "mpd", password="open sesame")

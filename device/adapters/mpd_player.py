@@ -168,6 +168,7 @@ class MpdPlayer:
         while not self._closing.is_set():
             try:
                 self._commands.connect()
+                self._find_own()
                 self._bring_volume_back()
                 self._look()
                 backoff.reset()
@@ -239,6 +240,7 @@ class MpdPlayer:
             case TurnTo(uri):
                 self._turn_to(uri)
             case Remove(song_id):
+                self._own.pop(song_id, None)
                 _remove(client, song_id)
             case Resume():
                 client.play()
@@ -290,6 +292,7 @@ class MpdPlayer:
         status, error = self._read_status()
         if self._fade and status.volume_percent is not None:
             status = replace(status, volume_percent=self._fade.home_percent)
+        status = replace(status, failed=error not in ("", self._error_seen))
         self._found()
         if error and error not in (self._error_seen, told):
             uri = uri_in(error, (*self._songs, *songs_of(status)))
@@ -311,6 +314,20 @@ class MpdPlayer:
             if oldest != playing_id and self._own.pop(oldest, ""):
                 _remove(self._commands.client, oldest)
 
+    def _find_own(self) -> None:
+        """After a lost connection: of the songs queued here, those still in the queue. A new MPD gives them new ids."""
+        if not self._own:
+            return
+        queue = [(int(song["id"]), song["file"]) for song in self._commands.client.playlistinfo()]
+        found: dict[int, tuple[int, str]] = {}
+        for former_id, uri in self._own.items():
+            same = [song_id for song_id, file in queue if file == uri and song_id not in found]
+            if same:
+                found[former_id if former_id in same else same[-1]] = former_id, uri
+        now = {former_id: song_id for song_id, (former_id, _) in found.items()}
+        self._own = {song_id: uri for song_id, (_, uri) in found.items()}
+        self._played = deque(now[former_id] for former_id in self._played if former_id in now)
+
     def _take_out(self, uri: str) -> None:
         """A song of ours that cannot be played does not stay in the queue; what a person queued is theirs."""
         for song_id in [own for own, known in self._own.items() if known == uri]:
@@ -331,7 +348,7 @@ class MpdPlayer:
             if error.errno not in (Reason.ARG, Reason.NO_EXIST):
                 raise
             upcoming = []  # the queue was changed between the two questions: its bell is about to ring
-        return status_of(said, current, upcoming, at_seconds), cleaned(one_of(said.get("error")))
+        return status_of(said, current, upcoming, at_seconds, self._own), cleaned(one_of(said.get("error")))
 
     # The fade, a step at a time between other tasks
 
@@ -467,8 +484,6 @@ class MpdPlayer:
                 while True:
                     self._queue.get_nowait()
         self._error_seen = ""
-        self._own.clear()  # MPD's ids begin anew when it does
-        self._played.clear()
         self._playing_id = GONE
         self._news.cut()
         if first:

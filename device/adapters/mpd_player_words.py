@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from device.domain.player import PlayerStatus, PlayState, QueuedSong
@@ -23,14 +23,19 @@ def upcoming_songs(client: Any, said: Mapping[str, str]) -> list[Mapping[str, An
 
 
 def status_of(
-    said: Mapping[str, str], current: Mapping[str, Any], upcoming: Iterable[Mapping[str, Any]], at_seconds: float
+    said: Mapping[str, str],
+    current: Mapping[str, Any],
+    upcoming: Iterable[Mapping[str, Any]],
+    at_seconds: float,
+    own: Container[int] = (),
 ) -> PlayerStatus:
+    """`own` holds MPD's ids of what the speaker queued."""
     state = PlayState(said.get("state", "stop"))
     volume = volume_in(said)
     return PlayerStatus(
         state=state,
-        song=_song(current) if current and state is not PlayState.STOP else None,
-        upcoming=tuple(_song(song) for song in upcoming),
+        song=_song(current, own) if current and state is not PlayState.STOP else None,
+        upcoming=tuple(_song(song, own) for song in upcoming),
         elapsed_seconds=float(said.get("elapsed", 0.0)),
         at_seconds=at_seconds,
         volume_percent=volume if volume >= 0 else None,
@@ -42,16 +47,18 @@ def volume_in(said: Mapping[str, str]) -> int:
     return int(said.get("volume", -1))
 
 
-def _song(said: Mapping[str, Any]) -> QueuedSong:
+def _song(said: Mapping[str, Any], own: Container[int]) -> QueuedSong:
+    song_id = int(said.get("id", -1))
     uri = one_of(said.get("file"))
     stem = uri.rpartition("/")[2].rpartition(".")[0]
     return QueuedSong(
-        song_id=int(said.get("id", -1)),
+        song_id=song_id,
         uri=uri,
         title=_shown(one_of(said.get("title")) or one_of(said.get("name")) or stem or uri),
         artist=_shown(one_of(said.get("artist"))),
         album=_shown(one_of(said.get("album"))),
         duration_seconds=float(one_of(said.get("duration")) or one_of(said.get("time")) or 0.0),
+        ours=song_id in own,
     )
 
 

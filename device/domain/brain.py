@@ -50,6 +50,10 @@ from device.domain.reading import Modality, Reading
 from device.domain.selection import Play
 
 
+REFUSAL_SHOWN_SECONDS = 60.0
+"""So long people are told what MPD refused, unless a song begins before."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrainSettings:
     """Everything that the decisions depend on besides the events."""
@@ -117,6 +121,8 @@ class State:
     """Add it to our seconds to get the wall clock's; None before the first tick."""
     programme: Programme = field(default_factory=Programme)
     player_detail: str = "not connected yet"
+    """Why MPD is not there, or what it refused lately."""
+    refused_at_seconds: float = 0.0
     broker_connected: bool = False
     broker_detail: str = "not connected yet"
     track_count: int = 0
@@ -242,7 +248,8 @@ def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State
             return state, ()
         case PlayerChanged(status):
             programme, heard = music.listen_to_player(state.programme, status, settings.rules)
-            return replace(state, programme=programme, player_detail=""), _records(heard)
+            told = state.player_detail if state.programme.status and not heard.play else ""
+            return replace(state, programme=programme, player_detail=told), _records(heard)
         case StickersRead(stickers):
             programme = music.take_stickers(
                 state.programme, stickers, state.unix_offset, state.now_seconds, settings.rules.music
@@ -254,7 +261,8 @@ def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State
         case PlayerUpdated():
             return replace(state, programme=music.forgive(state.programme)), ()
         case PlayerRefused(detail, uri):
-            return replace(state, programme=music.refuse(state.programme, uri), player_detail=detail), ()
+            programme = music.refuse(state.programme, uri)
+            return replace(state, programme=programme, player_detail=detail, refused_at_seconds=state.now_seconds), ()
         case HeraldChanged(connected, detail):
             return replace(state, broker_connected=connected, broker_detail=detail), ()
         case CatalogueChanged(shelf, track_count, detail):
@@ -266,7 +274,9 @@ def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State
             quiet = is_quiet(minute_of_day, settings.rules.quiet)
             programme, actions = music.fall_quiet(state.programme, quiet, settings.rules)
             offset = None if unix_seconds is None else unix_seconds - at_seconds
-            return replace(state, programme=programme, unix_offset=offset), actions
+            old = programme.status is not None and at_seconds - state.refused_at_seconds > REFUSAL_SHOWN_SECONDS
+            told = "" if old else state.player_detail
+            return replace(state, programme=programme, unix_offset=offset, player_detail=told), actions
 
 
 def _obey(state: State, command: Command, settings: BrainSettings) -> tuple[State, tuple[Effect, ...]]:

@@ -88,7 +88,7 @@ def _player_view(programme: Programme, detail: str, now_seconds: float) -> Playe
     status = programme.status
     song = status.song if status else None
     following = status.upcoming[0] if status and status.upcoming else None
-    why = explain_choice(programme, song.uri) if song else ""
+    why = explain_choice(programme, song) if song else ""
     elapsed = status.elapsed_seconds if status else 0.0
     if status and song and status.state is PlayState.PLAY:
         elapsed = min(elapsed + now_seconds - status.at_seconds, song.duration_seconds or float("inf"))

@@ -26,6 +26,8 @@ class QueuedSong:
     album: str
     duration_seconds: float
     """0 when MPD does not know it."""
+    ours: bool = False
+    """The speaker queued it; False for what a person queued in any client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class PlayerStatus:
     """Monotonic time at which MPD said so."""
     volume_percent: int | None
     """None where MPD has no mixer."""
+    failed: bool = False
+    """MPD has just said that something went wrong: if it plays no more, nobody stopped it."""
 
 
 @dataclass(frozen=True, slots=True)

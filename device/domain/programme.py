@@ -36,6 +36,10 @@ SAME_PLAY_SECONDS = 3600.0
 LIKED_KEPT = 5
 """So many of the songs liked last say what is wanted to sound alike."""
 CHOSEN_KEPT = 20
+EAGER_REFUSALS = 8
+"""After so many songs that MPD would not play the next one is tried only every `confirm_seconds`."""
+RESUME_SECONDS = 10.0
+"""How often music that nobody stopped is resumed when MPD paused it, as its output was away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,8 @@ class Programme:
     """A person set the mood: what plays gives way as soon as it can."""
     turning: bool = False
     """The song that plays is being cut short by the speaker itself."""
+    failed_at_seconds: float | None = None
+    """When MPD paused by itself, or was last told to go on; None when it plays or a person paused it."""
     asked_at_seconds: float | None = None
     """When a person's play or next was passed on, until MPD says what came of it."""
     disliked: frozenset[str] = frozenset()
@@ -153,14 +159,19 @@ def listen_to_player(programme: Programme, status: PlayerStatus, rules: Rules) -
     outcome = _outcome(programme, ended.song.uri, ended.kind, status.at_seconds) if ended and ended.kind else None
     if ended and ended.kind:
         programme = _learn(programme, outcome, ended.song.uri, ended.kind, rules)
-    wanted = _still_wanted(programme, status)
-    programme = replace(programme, status=status, wants_music=wanted, asked_at_seconds=None)
+    programme = replace(
+        programme,
+        status=status,
+        wants_music=_still_wanted(programme, status),
+        failed_at_seconds=_failed_at(programme, status),
+        asked_at_seconds=None,
+    )
     song = begun(before, status)
     if song is None or (before is None and programme.plays and programme.plays[-1].uri == song.uri):
         return programme, Heard(None, ended, outcome)
     play = with_keys(Play(song.uri, song.artist, song.album, status.at_seconds), programme.shelf)
     plays = (*programme.plays, play)[-rules.music.history_songs :]
-    course = _course_with(programme, chosen_for(programme, song.uri))
+    course = _course_with(programme, chosen_for(programme, song))
     return replace(programme, plays=plays, course=course, turning=False), Heard(play, ended, outcome)
 
 
@@ -177,10 +188,10 @@ def forgive(programme: Programme) -> Programme:
 
 def refuse(programme: Programme, uri: str) -> Programme:
     """MPD would not play `uri`: leave it out until the catalogue or MPD's own is read again; empty: no song's fault."""
-    pending = programme.pending
-    if pending and pending.pick.uri == uri:
+    pending, refused = programme.pending, programme.refused | ({uri} if uri else set())
+    if pending and pending.pick.uri == uri and len(refused) < EAGER_REFUSALS:
         pending = None
-    return replace(programme, pending=pending, refused=programme.refused | ({uri} if uri else set()), turning=False)
+    return replace(programme, pending=pending, refused=refused, turning=False)
 
 
 def take_stickers(
@@ -222,7 +233,7 @@ def press_play(programme: Programme, now_seconds: float, rules: Rules) -> Step:
 
 def press_pause(programme: Programme) -> Step:
     """A person wants quiet."""
-    return programme, (Pause(),)
+    return replace(programme, failed_at_seconds=None), (Pause(),)
 
 
 def press_next(programme: Programme, now_seconds: float, rules: Rules) -> Step:
@@ -304,12 +315,13 @@ def arrange(programme: Programme, mood: str, now_seconds: float, rules: Rules) -
     programme = _confirm(programme, now_seconds, rules.music)
     status = programme.status
     awaited = programme.pending or _awaited(programme.asked_at_seconds, now_seconds, rules.music)
-    if status is None or awaited or not programme.wants_music or status.state is PlayState.PAUSE:
+    if status is None or awaited or not programme.wants_music:
         return programme, ()
+    if status.state is PlayState.PAUSE:
+        return _go_on(programme, now_seconds)
     ahead = status.upcoming[0] if status.upcoming else None
     if programme.goal is Goal.OFF:
-        ours = ahead is not None and _chosen(programme, ahead.uri) is not None
-        return programme, (Remove(ahead.song_id),) if ahead and ours else ()
+        return programme, (Remove(ahead.song_id),) if ahead and _chosen(programme, ahead) else ()
     if status.state is PlayState.STOP:
         programme = replace(programme, to_turn=False)
         begins = rules.music.autoplay and programme.mood != UNKNOWN
@@ -326,13 +338,21 @@ def arrange(programme: Programme, mood: str, now_seconds: float, rules: Rules) -
     return programme, (Remove(ahead.song_id), *actions) if actions else ()
 
 
+def _go_on(programme: Programme, now_seconds: float) -> Step:
+    """Resume, now and then, what MPD itself paused."""
+    failed_at = programme.failed_at_seconds
+    if failed_at is None or now_seconds - failed_at < RESUME_SECONDS:
+        return programme, ()
+    return replace(programme, failed_at_seconds=now_seconds), (Resume(),)
+
+
 def _turn(
     programme: Programme, song: QueuedSong | None, ahead: QueuedSong | None, now_seconds: float, rules: Rules
 ) -> Step:
     """Fade over to a song for what a person set, unless what plays goes with it or is a person's choice itself."""
     programme = replace(programme, to_turn=False)
-    playing = _chosen(programme, song.uri) if song else None
-    if playing is None or (ahead and _chosen(programme, ahead.uri) is None):
+    playing = _chosen(programme, song) if song else None
+    if playing is None or (ahead and _chosen(programme, ahead) is None):
         return programme, ()
     if fits(playing.pick.affect, aim(programme, rules), rules.selection):
         return programme, ()
@@ -358,20 +378,20 @@ def aim(programme: Programme, rules: Rules) -> Affect:
     return target(programme.goal, start, steps, rules.goal)
 
 
-def chosen_for(programme: Programme, uri: str) -> str:
-    """The mood the speaker chose `uri` for; empty when a person queued it."""
-    chosen = _chosen(programme, uri)
+def chosen_for(programme: Programme, song: QueuedSong) -> str:
+    """The mood the speaker chose `song` for; empty when a person queued it."""
+    chosen = _chosen(programme, song)
     return chosen.mood if chosen else ""
 
 
-def explain(programme: Programme, uri: str) -> str:
+def explain(programme: Programme, song: QueuedSong) -> str:
     """Why this song plays, for people: "chosen for sad, on the way up; liked when sad"."""
-    chosen = _chosen(programme, uri)
+    chosen = _chosen(programme, song)
     if chosen is None:
         return "queued by hand"
     way = {Goal.LIFT: ", on the way up", Goal.CALM: ", on the way to calm"}.get(chosen.goal, "")
     record = programme.shelf.records[chosen.pick.row] if chosen.pick.row < len(programme.shelf) else None
-    known = record is not None and programme.shelf.uri(chosen.pick.row) == uri
+    known = record is not None and programme.shelf.uri(chosen.pick.row) == song.uri
     learned = (
         taste.explain(programme.preference, chosen.mood, int(record["recording"]), int(record["artist"]))
         if known and record is not None
@@ -421,13 +441,18 @@ def _sounds(programme: Programme) -> tuple[bytes, ...]:
 
 def _misfits(programme: Programme, song: QueuedSong, rules: Rules) -> bool:
     """Whether the speaker chose the queued song for something that has passed, and it does not go with what is now."""
-    chosen = _chosen(programme, song.uri)
+    chosen = _chosen(programme, song)
     if chosen is None or (chosen.mood, chosen.goal) == (heading(programme, rules.music), programme.goal):
         return False
     return not fits(chosen.pick.affect, aim(programme, rules), rules.selection)
 
 
-def _chosen(programme: Programme, uri: str) -> Chosen | None:
+def _chosen(programme: Programme, song: QueuedSong) -> Chosen | None:
+    """What the speaker queued it for; None when a person did, though it be a song that was chosen before, too."""
+    return _last_choice(programme, song.uri) if song.ours else None
+
+
+def _last_choice(programme: Programme, uri: str) -> Chosen | None:
     return next((chosen for chosen in reversed(programme.chosen) if chosen.pick.uri == uri), None)
 
 
@@ -445,7 +470,7 @@ def _outcome(programme: Programme, uri: str, kind: OutcomeKind, now_seconds: flo
     shelf, row = programme.shelf, programme.shelf.row_of(uri)
     if row is None:
         return None
-    chosen = _chosen(programme, uri)
+    chosen = _last_choice(programme, uri)
     return Outcome(
         kind=kind,
         mood=chosen.mood if chosen else programme.mood,
@@ -471,11 +496,22 @@ def _still_wanted(programme: Programme, status: PlayerStatus) -> bool:
     before = programme.status
     if status.state is PlayState.PLAY:
         return True
+    if status.failed:
+        return programme.wants_music
     if status.state is PlayState.PAUSE or before is None or before.state is PlayState.STOP:
         return programme.wants_music
     if before.state is PlayState.PAUSE:
         return False
     return programme.wants_music and ended_by_itself(before, status)
+
+
+def _failed_at(programme: Programme, status: PlayerStatus) -> float | None:
+    """Since when MPD pauses by itself."""
+    before = programme.status
+    if status.state is not PlayState.PAUSE:
+        return None
+    stopped_by_itself = status.failed and before is not None and before.state is PlayState.PLAY
+    return status.at_seconds if stopped_by_itself else programme.failed_at_seconds
 
 
 def _awaited(since_seconds: float | None, now_seconds: float, settings: MusicSettings) -> bool:
