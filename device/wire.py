@@ -138,6 +138,13 @@ class _Fields:
             self._refuse(key, f"is not one of {', '.join(known)}")
         return value
 
+    def uri(self) -> str:
+        """The song that is meant; empty when none is named."""
+        value = self.values.get("uri", "")
+        if not isinstance(value, str):
+            self._refuse("uri", "is not text")
+        return value
+
     def switch(self, key: str) -> bool:
         value = self._present(key)
         if not isinstance(value, bool):
@@ -183,6 +190,10 @@ def _sense(given: _Fields) -> Command:
     return SwitchSense(modality, given.switch("on"))
 
 
+def _correct(given: _Fields) -> Command:
+    return CorrectMood(given.choice("mood", LABELS), given.uri())
+
+
 def _forget(given: _Fields) -> Command:
     return ForgetTaste(given.choice("mood", LABELS) if "mood" in given.values else "")
 
@@ -195,9 +206,9 @@ _FORMS: dict[str, _Form] = {
     "next": _Form((), "{}", lambda _: PressNext()),
     "volume": _Form(("percent",), '{"percent": 40}', lambda given: SetVolume(given.whole("percent", 0, 100))),
     "sense": _Form(("modality", "on"), '{"modality": "face", "on": false}', _sense),
-    "rate": _Form(("liked",), '{"liked": true}', lambda given: RateSong(given.switch("liked"))),
-    "not-now": _Form((), "{}", lambda _: NotNow()),
-    "correct": _Form(("mood",), '{"mood": "sad"}', lambda given: CorrectMood(given.choice("mood", LABELS))),
+    "rate": _Form(("liked", "uri"), '{"liked": true}', lambda given: RateSong(given.switch("liked"), given.uri())),
+    "not-now": _Form(("uri",), "{}", lambda given: NotNow(given.uri())),
+    "correct": _Form(("mood", "uri"), '{"mood": "sad"}', _correct),
     "goal": _Form(("goal",), '{"goal": "lift"}', lambda given: SetGoal(Goal(given.choice("goal", GOALS)))),
     "turn-down-offer": _Form((), "{}", lambda _: TurnDownOffer()),
     "forget-taste": _Form(("mood",), '{"mood": "sad"}, or {} for all', _forget),

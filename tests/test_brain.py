@@ -442,6 +442,19 @@ def test_a_disliked_song_is_not_chosen_again(day: Day) -> None:
         assert start.uri != "happy-0.ogg", n
 
 
+def test_a_word_about_the_song_before_is_not_taken_for_one_about_this_one(day: Day) -> None:
+    day.player(PlayState.PLAY, song("happy-0", 1), [song("happy-1", 2)])
+    day.wait(60)
+    day.player(PlayState.PLAY, song("happy-1", 2))
+    assert RecordRating("happy-0.ogg", True) in day.ask(RateSong(True, "happy-0.ogg"))
+    assert day.ask(CorrectMood("sad", "happy-0.ogg")) == [
+        RecordCorrection("happy-0.ogg", "sad", AFFECT_OF_LABEL["sad"])
+    ]
+    assert not day.ask(NotNow("happy-0.ogg")), "it is gone already"
+    assert [e for e in day.ask(NotNow("happy-1.ogg")) if isinstance(e, SkipNext | Enqueue)]
+    assert not day.ask(RateSong(False, "never-played.ogg"))
+
+
 def test_a_sense_switched_off_says_nothing_more_and_stays_off(day: Day) -> None:
     day.tell(SenseChanged, Modality.FACE, SenseState.ON, "")
     day.feel("happy")

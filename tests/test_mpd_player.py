@@ -273,7 +273,7 @@ def test_mpd_that_pauses_without_an_output_has_failed(mpd_server, play, heard):
     with mpd_server.client() as client:
         client.disableoutput(0)
         heard.wait_for_status(lambda s: s.state is PlayState.PAUSE, "the pause")
-        assert [e.status.failed for e in heard.all(PlayerChanged) if e.status.state is PlayState.PAUSE][0]
+        assert next(e.status.failed for e in heard.all(PlayerChanged) if e.status.state is PlayState.PAUSE)
         client.enableoutput(0)
     player.submit(Resume())
     heard.wait_for_status(lambda s: s.state is PlayState.PLAY, "the song again")

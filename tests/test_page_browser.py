@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -41,7 +45,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 expect = playwright_api.expect
 expect.set_options(timeout=20_000)
+ROOT = Path(__file__).resolve().parent.parent
 PHONE = {"width": 390, "height": 844}
+SONG = a_snapshot().player.uri
 
 
 @pytest.fixture(scope="module")
@@ -170,10 +176,21 @@ def test_a_way_out_is_offered_and_can_be_turned_down(page, controls):
 
 def test_a_song_can_be_sent_away_for_this_mood_and_corrected(page, controls):
     page.get_by_role("button", name="Not in this mood").click()
-    assert controls.wait_for_command(NotNow())
+    assert controls.wait_for_command(NotNow(SONG))
     page.get_by_label("How this song feels").select_option("sad")
-    assert controls.wait_for_command(CorrectMood("sad"))
+    assert controls.wait_for_command(CorrectMood("sad", SONG))
     expect(page.locator("#toast")).to_have_text("Noted: this song is sad.")
+
+
+def test_the_keyboard_looks_through_the_moods_of_a_song_before_it_says_one(page, controls):
+    page.locator("#correct").focus()
+    page.keyboard.press("ArrowDown")
+    for _ in range(5):
+        page.keyboard.press("ArrowDown")
+    assert not controls.asked
+    page.keyboard.press("Enter")
+    assert controls.wait_for_command(CorrectMood("sad", SONG))
+    assert len(controls.asked) == 1
 
 
 def test_what_was_learned_is_forgotten_only_after_a_second_thought(page, controls):
@@ -242,10 +259,10 @@ def test_the_music_buttons_reach_the_speaker(page, controls):
     page.get_by_role("button", name="Pause").click()
     assert controls.wait_for_command(PressPause())
     page.get_by_role("button", name="I like this song").click()
-    assert controls.wait_for_command(RateSong(True))
+    assert controls.wait_for_command(RateSong(True, SONG))
     expect(page.locator("#toast")).to_have_text("Noted: you like this one.")
     page.get_by_role("button", name="I do not like this song").click()
-    assert controls.wait_for_command(RateSong(False))
+    assert controls.wait_for_command(RateSong(False, SONG))
 
 
 def test_the_volume_slider_reaches_the_speaker_from_the_keyboard(page, controls):
@@ -313,9 +330,46 @@ def test_a_lost_connection_is_shown_and_found_again(page, server, controls, tmp_
         again.close()
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_the_page_never_scrolls_sideways(page, controls, width):
+def test_a_speaker_that_does_not_answer_is_not_called_live_and_what_was_asked_is_given_up(tab, tmp_path):
+    """As on bad Wi-Fi: the speaker's process stands still, its connections stay open."""
+    tab.expected_complaints = ("ERR_",)
+    program = """
+import sys, time
+from pathlib import Path
+from device.config import PageConfig
+from tests.fakes_controls import FakeControls, FakeLibrary
+from web_ui.server import PageServer
+server = PageServer(PageConfig(port=0), FakeControls(), FakeLibrary(), Path(sys.argv[1]))
+server.start()
+print(server.address, flush=True)
+time.sleep(600)
+"""
+    speaker = subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        tab.goto(speaker.stdout.readline().strip())
+        expect(tab.locator("body")).to_have_attribute("data-link", "live")
+        speaker.send_signal(signal.SIGSTOP)
+        tab.get_by_role("button", name="Next song").click()
+        expect(tab.locator("#toast")).to_have_text("Not done: the speaker cannot be reached.")
+        tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # out of the pocket
+        expect(tab.locator("#link")).to_have_text("connecting")
+        elapsed = tab.locator("#elapsed").inner_text()
+        expect(tab.locator("#lost")).to_be_visible()
+        assert tab.locator("#elapsed").inner_text() == elapsed
+        speaker.send_signal(signal.SIGCONT)
+        expect(tab.locator("body")).to_have_attribute("data-link", "live")
+    finally:
+        tab.goto("about:blank")
+        speaker.kill()
+        speaker.wait()
+
+
+@pytest.mark.parametrize(
+    ("width", "text_percent"), [(320, 100), (360, 200), (390, 100), (390, 150), (390, 200), (768, 200), (1280, 100)]
+)
+def test_the_page_never_scrolls_sideways_however_large_its_text(page, controls, width, text_percent):
     page.set_viewport_size({"width": width, "height": 844})
+    page.evaluate(f"document.documentElement.style.fontSize = '{text_percent}%'")
     base = a_snapshot()
     long = "Donaudampfschifffahrtsgesellschaftskapitän" * 4
     player = replace(base.player, title=long, artist=long, album=long, next_title=long, detail=long)

@@ -49,7 +49,8 @@ from device.domain.programme import Programme, Rules
 from device.domain.reading import Modality, Reading
 from device.domain.selection import Play
 
-
+PLAYED_LATELY = 3
+"""A person's word about one of the last songs may still be on its way."""
 REFUSAL_SHOWN_SECONDS = 60.0
 """So long people are told what MPD refused, unless a song begins before."""
 
@@ -248,7 +249,9 @@ def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State
             return state, ()
         case PlayerChanged(status):
             programme, heard = music.listen_to_player(state.programme, status, settings.rules)
-            told = state.player_detail if state.programme.status and not heard.play else ""
+            before = state.programme.status
+            resumed = status.state is PlayState.PLAY and before is not None and before.state is not PlayState.PLAY
+            told = "" if before is None or resumed or heard.play else state.player_detail
             return replace(state, programme=programme, player_detail=told), _records(heard)
         case StickersRead(stickers):
             programme = music.take_stickers(
@@ -329,20 +332,26 @@ def _playing(state: State) -> str:
     return status.song.uri if status and status.song else ""
 
 
+def _meant(state: State, uri: str) -> str:
+    """The song that a person speaks of: it plays, or played until a moment ago; empty when it is neither."""
+    playing = _playing(state)
+    lately = [play.uri for play in state.programme.plays[-PLAYED_LATELY:]]
+    return playing if uri in ("", playing) else uri if uri in lately else ""
+
+
 def _judge(state: State, command: RateSong | CorrectMood | NotNow, rules: Rules) -> tuple[State, tuple[Effect, ...]]:
     """What a person says of the song that plays."""
     match command:
-        case RateSong(liked):
-            return _rate(state, liked, rules)
-        case CorrectMood(mood):
-            uri = _playing(state)
+        case RateSong(liked, uri):
+            return _rate(state, _meant(state, uri), liked, rules)
+        case CorrectMood(mood, uri):
+            uri = _meant(state, uri)
             return state, (RecordCorrection(uri, mood, affect_of(mood)),) if uri else ()
-        case NotNow():
-            return _not_now(state, rules)
+        case NotNow(uri):
+            return _not_now(state, rules) if uri in ("", _playing(state)) else (state, ())
 
 
-def _rate(state: State, liked: bool, rules: Rules) -> tuple[State, tuple[Effect, ...]]:
-    uri = _playing(state)
+def _rate(state: State, uri: str, liked: bool, rules: Rules) -> tuple[State, tuple[Effect, ...]]:
     if not uri:
         return state, ()
     programme, outcome = music.rate(state.programme, uri, liked, state.now_seconds, rules)

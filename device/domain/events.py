@@ -61,6 +61,8 @@ class RateSong:
     """Feedback on the song that plays."""
 
     liked: bool
+    uri: str = ""
+    """The song that is meant, in case another one begins meanwhile; empty: whatever plays. Likewise below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,14 @@ class CorrectMood:
 
     mood: str
     """One of LABELS."""
+    uri: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NotNow:
     """The song that plays does not go with this mood: another one."""
+
+    uri: str = ""
 
 
 @dataclass(frozen=True, slots=True)

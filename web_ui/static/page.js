@@ -2,7 +2,9 @@
 // Everything from outside becomes text by textContent; nothing here ever makes HTML of it.
 
 const SILENCE_MS = 25_000; // the speaker is heard at least every 10 s
+const FIRST_WORD_MS = 6_000; // the newest snapshot comes at once
 const RETRY_MS = 4_000;
+const ANSWER_MS = 8_000;
 const SVG = "http://www.w3.org/2000/svg";
 const LABEL_POINTS = {
   angry: [-0.6, 0.7], disgust: [-0.65, 0.3], fear: [-0.65, 0.65], happy: [0.8, 0.5],
@@ -213,8 +215,8 @@ function list(element, lines) {
 
 // What moves by itself between two snapshots.
 function tick() {
-  if (!shown) return;
-  const passed = document.body.dataset.link === "lost" ? 0 : (performance.now() - shownAt) / 1000;
+  if (!shown || document.body.dataset.link !== "live") return;
+  const passed = (performance.now() - shownAt) / 1000;
   const { player, override, overridden, mood, confidence, since_seconds: since } = shown;
   const long = player.duration_seconds ?? 0;
   const elapsed = player.elapsed_seconds + (player.state === "play" ? passed : 0);
@@ -254,6 +256,7 @@ function connect() {
   clearTimeout(retry);
   source?.close();
   heardAt = performance.now();
+  if (document.body.dataset.link !== "lost") setLink("connecting", "connecting");
   source = new EventSource("/events");
   source.addEventListener("message", (event) => {
     heard();
@@ -295,7 +298,8 @@ function setLink(state, words) {
 
 function watch() {
   tick();
-  if (document.hidden || performance.now() - heardAt < SILENCE_MS) return;
+  const patience = document.body.dataset.link === "live" ? SILENCE_MS : FIRST_WORD_MS;
+  if (document.hidden || performance.now() - heardAt < patience) return;
   setLink("lost", "no connection");
   connect();
 }
@@ -324,14 +328,21 @@ async function ask(name, values = {}, thanks = "") {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(values),
+      signal: AbortSignal.timeout(ANSWER_MS), // what is done a minute later is done to another song
     });
     if (answer.status === 401) return location.assign("/pair");
     if (!answer.ok) throw new Error((await answer.json()).error);
     if (thanks) toast(thanks);
   } catch (error) {
-    toast(error instanceof TypeError ? "Not done: the speaker cannot be reached." : `Not done: ${error.message}`);
+    const unreached = error instanceof TypeError || error.name === "TimeoutError";
+    toast(unreached ? "Not done: the speaker cannot be reached." : `Not done: ${error.message}`);
     if (shown) draw(shown); // take back what was shown too early
   }
+}
+
+// About the song that is shown, though the next one may begin meanwhile.
+function judge(name, values, thanks) {
+  return ask(name, { ...values, uri: shown?.player.uri ?? "" }, thanks);
 }
 
 function onClick(id, what) {
@@ -341,14 +352,10 @@ function onClick(id, what) {
 function listen() {
   onClick("play", () => ask(shown?.player.state === "play" ? "pause" : "play"));
   onClick("next", () => ask("next"));
-  onClick("like", () => ask("rate", { liked: true }, "Noted: you like this one."));
-  onClick("dislike", () => ask("rate", { liked: false }, "Noted: this one will not come again."));
-  onClick("not-now", () => ask("not-now", {}, "Noted: not in this mood."));
-  $("correct").addEventListener("change", () => {
-    const mood = $("correct").value;
-    if (mood) ask("correct", { mood }, `Noted: this song is ${mood}.`);
-    $("correct").value = "";
-  });
+  onClick("like", () => judge("rate", { liked: true }, "Noted: you like this one."));
+  onClick("dislike", () => judge("rate", { liked: false }, "Noted: this one will not come again."));
+  onClick("not-now", () => judge("not-now", {}, "Noted: not in this mood."));
+  listenToCorrections();
   for (const choice of document.querySelectorAll("[name=goal]")) {
     choice.addEventListener("change", () => ask("goal", { goal: choice.value }));
   }
@@ -380,6 +387,21 @@ function listen() {
     });
   }
   listenToVolume();
+}
+
+function listenToCorrections() {
+  const list = $("correct");
+  list.addEventListener("change", () => {
+    const mood = list.value;
+    if (mood) judge("correct", { mood }, `Noted: this song is ${mood}.`);
+    list.value = "";
+  });
+  // A closed list would take each arrow key for a choice.
+  list.addEventListener("keydown", (event) => {
+    if (["Tab", "Escape", "Enter"].includes(event.key) || !list.showPicker) return;
+    event.preventDefault();
+    list.showPicker();
+  });
 }
 
 function listenToVolume() {
