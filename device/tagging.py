@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import pwd
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -229,13 +230,28 @@ def _check(path: Path) -> None:
         raise LeftAlone("is no file")
     if facts.st_nlink > 1:
         raise LeftAlone("has another name (a hard link), which would keep the former tags")
-    if not facts.st_mode & 0o222 or not os.access(path, os.W_OK):
+    if not facts.st_mode & 0o222:
         raise LeftAlone("is read-only")
-    if not path.parent.stat().st_mode & 0o222 or not os.access(path.parent, os.W_OK | os.X_OK):
+    if not path.parent.stat().st_mode & 0o222:
         raise LeftAlone("its folder is read-only")
+    if not _may(path, os.W_OK) or not _may(path.parent, os.W_OK | os.X_OK):
+        raise LeftAlone(f"it or its folder may not be written by {_me()}; on the box run this with sudo")
     disk = os.statvfs(path.parent)
     if disk.f_bavail * disk.f_frsize < facts.st_size + SPARE_BYTES:
         raise LeftAlone("no space for a copy of it on its disk")
+
+
+def _may(path: Path, mode: int) -> bool:
+    """As the effective user, with the capabilities that it was given."""
+    return os.access(path, mode, effective_ids=True)
+
+
+def _me() -> str:
+    """The name of the user who runs this."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user {os.geteuid()}"
 
 
 def _rewrite(path: Path, change: Callable[[Path], None]) -> None:

@@ -7,8 +7,10 @@ import fcntl
 import io
 import json
 import os
+import re
 import resource
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -32,6 +34,8 @@ from device.errors import SetupError
 from device.library import load_lexicon, scan
 from device.tagging import COPY_PREFIX, UNDO_FILE, TaggingBusy, Write, _copy_of, plan_writes, undo, write_tags
 from tests.songs import SUFFIXES, decoded, make_song
+
+ROOT = Path(__file__).resolve().parent.parent
 
 LEXICON = load_lexicon()
 WORDS = ("cheerful", "fröhlich")
@@ -401,6 +405,46 @@ def test_a_file_that_cannot_be_written_is_told_in_one_line_and_the_others_are(mu
     assert problem.uri == "bad/x.flac" and reason in problem.reason and "\n" not in problem.reason
     assert listing in (["x.flac"], [])
     assert undo(music, state).left_alone == ()
+
+
+WRITE_AS_ANOTHER = """
+import sys
+from pathlib import Path
+from device.tagging import write_tags
+from tests.test_tagging import wanted
+music, state = Path(sys.argv[1]), Path(sys.argv[2])
+report = write_tags([wanted(music / "x.flac")], music, state)
+print(report.changed, [problem.reason for problem in report.left_alone])
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+@pytest.mark.parametrize("with_rights", [True, False])
+def test_songs_of_others_are_written_with_the_rights_that_the_box_gives_and_stay_theirs(tmp_path, with_rights):
+    speaker, person = 65534, 12345
+    music, state = tmp_path / "music", tmp_path / "state"
+    state.mkdir()
+    os.chown(state, speaker, speaker)
+    path = make_song(music / "x.flac")
+    for each in (music, path):
+        os.chown(each, person, person)
+    before = path.read_bytes()
+    script = (ROOT / "scripts" / "as-speaker").read_text()
+    rights = re.search(r"rights=(\S+)", script)[1] if with_rights else "+dac_read_search"
+    said = subprocess.run(
+        ["setpriv", "--reuid", str(speaker), "--regid", str(speaker), "--clear-groups", "--inh-caps", rights,
+         "--ambient-caps", rights, sys.executable, "-c", WRITE_AS_ANOTHER, music, state],
+        capture_output=True, text=True, cwd=ROOT, check=False, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(state)},
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    facts = path.stat()
+    assert (facts.st_uid, facts.st_gid, stat.S_IMODE(facts.st_mode)) == (person, person, 0o644)
+    if with_rights:
+        assert said.stdout.strip() == "('x.flac',) []" and path.read_bytes() != before
+        assert {each.stat().st_uid for each in state.iterdir()} == {speaker}
+    else:
+        assert "it or its folder may not be written by nobody" in said.stdout and path.read_bytes() == before
 
 
 def test_a_full_disk_is_told_and_the_file_stays(tmp_path, state):
