@@ -586,6 +586,68 @@ def test_a_volume_that_a_person_lowered_at_night_stays() -> None:
     assert not at_time(day, "07:00")
 
 
+class House:
+    """A speaker at night whose mixer has so many steps and says where it went."""
+
+    def __init__(self, steps: int, volume: int) -> None:
+        self.day = Day(NIGHT)
+        self.steps = steps
+        self.turn_to(volume)
+
+    def turn_to(self, percent: int) -> None:
+        self.volume = round(round(percent / 100 * self.steps) / self.steps * 100)
+        self.day.player(PlayState.PAUSE, song("happy-0", 1), volume=self.volume)
+
+    def at(self, clock: str) -> list[int]:
+        """What was asked of the mixer at this time."""
+        asked = [effect.percent for effect in at_time(self.day, clock) if isinstance(effect, ChangeVolume)]
+        for percent in asked:
+            self.turn_to(percent)
+        return asked
+
+    def restart(self) -> None:
+        self.day = restarted(self.day)
+        self.turn_to(self.volume)
+
+
+@pytest.mark.parametrize("evening", [70, 33])
+@pytest.mark.parametrize("steps", [100, 87, 64, 31, 25, 15, 10])
+def test_a_mixer_that_rounds_is_asked_once_a_night_and_goes_back_in_the_morning(steps: int, evening: int) -> None:
+    house = House(steps, evening)
+    before = house.volume
+    assert [house.at("22:00"), house.at("22:00"), house.at("22:00")] == [[30] if before > 30 else [], [], []]
+    house.restart()
+    assert not house.at("03:00")
+    house.at("07:00")
+    assert house.volume == before
+
+
+@pytest.mark.parametrize("steps", [100, 87, 31, 25, 15])
+def test_a_persons_volume_in_the_night_wins_on_any_mixer(steps: int) -> None:
+    house = House(steps, 70)
+    house.at("22:00")
+    house.at("22:01")
+    house.turn_to(20)
+    assert not house.at("03:00")
+    assert not house.at("07:00")
+    louder = House(steps, 70)
+    louder.at("22:00")
+    louder.at("22:01")
+    louder.turn_to(60)
+    assert louder.at("03:00") == [30]
+    assert not louder.at("03:01")
+    louder.at("07:00")
+    assert louder.volume == House(steps, 70).volume
+
+
+def test_a_volume_a_little_below_the_nights_is_a_persons_on_a_fine_mixer() -> None:
+    house = House(100, 70)
+    house.at("22:00")
+    house.at("22:01")
+    house.turn_to(28)
+    assert not house.at("07:00")
+
+
 def test_music_at_night_is_calmer() -> None:
     day = Day(NIGHT)
     day.stock(WIDE)

@@ -92,6 +92,8 @@ class Wishes:
     """False once a person stopped the music."""
     volume_before_night: int | None = None
     """Percent, to go back to in the morning."""
+    volume_at_night: int | None = None
+    """Percent, what MPD made of the night's cap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,7 @@ def wishes_of(state: State) -> Wishes:
         state.neutral,
         programme.wants_music,
         programme.volume_before_night,
+        programme.volume_at_night,
     )
 
 
@@ -221,6 +224,7 @@ def state_with(wishes: Wishes, programme: Programme) -> State:
         wants_music=wishes.wants_music,
         quiet=wishes.volume_before_night is not None,
         volume_before_night=wishes.volume_before_night,
+        volume_at_night=wishes.volume_at_night,
     )
     return State(
         face=SenseStatus(Modality.FACE, wanted=wishes.face_on),

@@ -12,7 +12,7 @@ from device.domain import preference as taste
 from device.domain.goal import Goal, GoalSettings, target
 from device.domain.labels import CALM, MIXED, UNKNOWN, Affect, affect_of
 from device.domain.listening import Ending, begun, ended_by_itself, ending
-from device.domain.night import QuietSettings
+from device.domain.night import COARSE_PERCENT, QuietSettings
 from device.domain.player import (
     ChangeVolume,
     Enqueue,
@@ -107,6 +107,10 @@ class Programme:
     """These are quiet hours."""
     volume_before_night: int | None = None
     """Percent, to go back to in the morning; None when the volume was not lowered for the night."""
+    volume_at_night: int | None = None
+    """What MPD said once it was asked for the cap: a mixer rounds. None until it has."""
+    lowering: bool = False
+    """MPD has just been asked for the cap, and has not answered yet."""
     plays: tuple[Play, ...] = ()
     """Newest last."""
     preference: Preference = field(default_factory=Preference)
@@ -270,18 +274,35 @@ def change_volume(programme: Programme, percent: int, rules: Rules) -> Step:
 
 def fall_quiet(programme: Programme, quiet: bool, rules: Rules) -> Step:
     """Quiet hours begin, last or end: the volume is held under their cap, and goes back in the morning."""
-    status, cap = programme.status, rules.quiet.volume_percent
-    volume = status.volume_percent if status else None
-    if quiet:
-        before = programme.volume_before_night if programme.quiet else None
-        if volume is None or volume <= cap:
-            return replace(programme, quiet=True, volume_before_night=before), ()
-        return replace(programme, quiet=True, volume_before_night=max(before or 0, volume)), (ChangeVolume(cap),)
+    volume, cap = programme.status.volume_percent if programme.status else None, rules.quiet.volume_percent
+    if not quiet:
+        return _wake(programme, volume, cap)
+    if not programme.quiet:
+        programme = replace(programme, quiet=True, volume_before_night=None, volume_at_night=None)
+    if volume is None:
+        return programme, ()
+    if programme.lowering:
+        programme = _hear_mixer(programme, volume, cap)
+    if volume <= cap or volume == programme.volume_at_night:
+        return programme, ()
+    before = max(programme.volume_before_night or 0, volume)
+    return replace(programme, volume_before_night=before, lowering=True), (ChangeVolume(cap),)
+
+
+def _hear_mixer(programme: Programme, volume: int, cap: int) -> Programme:
+    """What MPD says after it was asked for the cap is as near as its mixer comes to it."""
+    at_night = volume if abs(volume - cap) <= COARSE_PERCENT else programme.volume_at_night
+    return replace(programme, volume_at_night=at_night, lowering=False)
+
+
+def _wake(programme: Programme, volume: int | None, cap: int) -> Step:
+    """The volume goes back, unless a person changed it in the night."""
     before = programme.volume_before_night
     if before is not None and volume is None:
         return replace(programme, quiet=False), ()  # MPD is away; it gets its volume back with it
-    programme = replace(programme, quiet=False, volume_before_night=None)
-    return programme, (ChangeVolume(before),) if before is not None and volume == cap else ()
+    ours = before is not None and volume in (cap, programme.volume_at_night)
+    programme = replace(programme, quiet=False, volume_before_night=None, volume_at_night=None, lowering=False)
+    return programme, (ChangeVolume(before),) if ours and before is not None else ()
 
 
 def follow_hand(programme: Programme, mood: str) -> Programme:
