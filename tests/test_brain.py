@@ -371,6 +371,62 @@ def test_a_disliked_song_is_not_chosen_again(day: Day) -> None:
         assert start.uri != "happy-0.ogg", n
 
 
+def none_is_chosen(day: Day, *names: str) -> bool:
+    """Whether none of these is played when a person asks for the next song again and again."""
+    seen = set()
+    for _ in range(30):
+        day.player(PlayState.STOP)
+        seen |= {effect.uri for effect in day.ask(PressNext()) if isinstance(effect, Enqueue)}
+    assert seen
+    return not seen & {f"{name}.ogg" for name in names}
+
+
+def told_of(day: Day, tracks, *disliked: str) -> None:
+    """The catalogue was read again, with its dislikes."""
+    names = frozenset(f"{name}.ogg" for name in disliked)
+    day.tell(lambda at: CatalogueChanged(shelve(tracks), len(tracks), "", at, names))
+
+
+def test_a_disliked_song_that_is_renamed_stays_away_and_its_old_name_is_free_again(day: Day) -> None:
+    day.state = replace(day.state, programme=replace(day.state.programme, disliked=frozenset({"happy-0.ogg"})))
+    day.feel("happy")
+    renamed = replace(LIBRARY[0], uri="happy-renamed.ogg")
+    told_of(day, [renamed, *LIBRARY[1:]], "happy-renamed")
+    assert none_is_chosen(day, "happy-renamed")
+    told_of(day, [*LIBRARY, replace(renamed, title="another")], "happy-renamed")
+    assert none_is_chosen(day, "happy-renamed")
+    assert not none_is_chosen(day, "happy-0")
+
+
+def test_what_was_just_said_counts_before_what_the_catalogue_was_read_to_say(day: Day) -> None:
+    day.feel("happy")
+    day.player(PlayState.PLAY, song("happy-0", 1))
+    day.ask(RateSong(False))
+    day.player(PlayState.PLAY, song("happy-1", 2))
+    day.ask(RateSong(True))
+    day.tell(StickersRead, (Sticker("happy-2.ogg", like=0),))
+    told_of(day, LIBRARY, "happy-1", "sad-0")
+    assert day.state.programme.disliked == {"happy-0.ogg", "happy-2.ogg", "sad-0.ogg"}
+    day.tell(StickersRead, (Sticker("happy-0.ogg", like=2), Sticker("happy-1.ogg", like=0)))
+    told_of(day, LIBRARY, "happy-0")
+    assert day.state.programme.disliked == {"happy-1.ogg", "happy-2.ogg"}
+
+
+def test_no_copy_of_a_disliked_song_is_chosen_until_one_of_them_is_liked(day: Day) -> None:
+    copy = replace(LIBRARY[0], uri="happy-0-copy.ogg", album="Best Of")
+    day.stock([copy, *LIBRARY])
+    day.feel("happy")
+    day.player(PlayState.PLAY, song("happy-0", 1))
+    day.ask(RateSong(False))
+    day.at += 30 * 86400.0
+    assert none_is_chosen(day, "happy-0", "happy-0-copy")
+    day.player(PlayState.PLAY, song("happy-0-copy", 2))
+    ratings = [effect for effect in day.ask(RateSong(True)) if isinstance(effect, RecordRating)]
+    assert ratings == [RecordRating("happy-0-copy.ogg", True), RecordRating("happy-0.ogg", True)]
+    day.at += 30 * 86400.0
+    assert not none_is_chosen(day, "happy-0", "happy-0-copy")
+
+
 def test_a_sense_switched_off_says_nothing_more_and_stays_off(day: Day) -> None:
     day.tell(SenseChanged, Modality.FACE, SenseState.ON, "")
     day.feel("happy")

@@ -192,6 +192,14 @@ def test_excluded_songs_are_never_chosen():
     assert not exclude & draws(BOTH, HAPPY, exclude=exclude).keys()
 
 
+def test_a_disliked_song_is_never_chosen_nor_its_copies_and_an_excluded_ones_copies_are():
+    copies = [replace(track(uri, 0.8, 0.5, "Ida"), title="Lemon") for uri in ("a.flac", "b.mp3")]
+    shelf = shelve([*copies, *around(HAPPY, 3, "other")])
+    lemon, gone = frozenset({"a.flac"}), frozenset({"no such song"})
+    assert not {"a.flac", "b.mp3"} & draws(shelf, HAPPY, disliked=lemon | gone).keys()
+    assert "b.mp3" in draws(shelf, HAPPY, exclude=lemon | gone)
+
+
 def test_an_empty_shelf_and_an_excluded_one_give_nothing():
     assert pick(shelve([]), HAPPY) is None
     everything = frozenset(BOTH.uri(row) for row in range(len(BOTH)))

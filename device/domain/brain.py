@@ -261,8 +261,9 @@ def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State
             return replace(state, programme=music.refuse(state.programme, uri), player_detail=detail), ()
         case HeraldChanged(connected, detail):
             return replace(state, broker_connected=connected, broker_detail=detail), ()
-        case CatalogueChanged(shelf, track_count, detail):
+        case CatalogueChanged(shelf, track_count, detail, _, disliked):
             programme = music.restock(state.programme, shelf) if shelf else state.programme
+            programme = music.recall_dislikes(programme, disliked) if disliked is not None else programme
             return replace(state, programme=programme, track_count=track_count, catalogue_detail=detail), ()
         case Asked(command):
             return _obey(state, command, settings)
@@ -339,9 +340,10 @@ def _rate(state: State, liked: bool, rules: Rules) -> tuple[State, tuple[Effect,
     uri = _playing(state)
     if not uri:
         return state, ()
+    copies = music.disliked_copies(state.programme, uri) if liked else ()
     programme, outcome = music.rate(state.programme, uri, liked, state.now_seconds, rules)
     noted = (RecordOutcome(uri, outcome),) if outcome else ()
-    return replace(state, programme=programme), (RecordRating(uri, liked), *noted)
+    return replace(state, programme=programme), (*(RecordRating(song, liked) for song in (uri, *copies)), *noted)
 
 
 def _not_now(state: State, rules: Rules) -> tuple[State, tuple[Effect, ...]]:

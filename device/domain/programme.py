@@ -128,6 +128,9 @@ class Programme:
     """When a person's play or next was passed on, until MPD says what came of it."""
     disliked: frozenset[str] = frozenset()
     """Tracks that a person does not want to hear."""
+    disliked_since: frozenset[str] = frozenset()
+    forgiven_since: frozenset[str] = frozenset()
+    """What was said of tracks since the start, here or in another client: it counts before what the catalogue says."""
     refused: frozenset[str] = frozenset()
     """Tracks that MPD could not play, until the catalogue or MPD's own is read again."""
     draws: int = 0
@@ -174,6 +177,11 @@ def restock(programme: Programme, shelf: Shelf) -> Programme:
     return replace(programme, shelf=shelf, plays=plays, refused=frozenset())
 
 
+def recall_dislikes(programme: Programme, disliked: frozenset[str]) -> Programme:
+    """The catalogue's dislikes, under the names that its songs have now."""
+    return replace(programme, disliked=(disliked | programme.disliked_since) - programme.forgiven_since)
+
+
 def forgive(programme: Programme) -> Programme:
     """MPD has read its music folder: what it would not play may be played now."""
     return replace(programme, refused=frozenset())
@@ -195,9 +203,9 @@ def take_stickers(
     settings: MusicSettings,
 ) -> Programme:
     """What other clients noted: likes, and when songs were played; `unix_offset` leads from our clock to unix."""
-    disliked = {sticker.uri for sticker in stickers if sticker.like == 0}
-    forgiven = {sticker.uri for sticker in stickers if sticker.like in (1, 2)}
-    programme = replace(programme, disliked=(programme.disliked | disliked) - forgiven)
+    disliked = frozenset(sticker.uri for sticker in stickers if sticker.like == 0)
+    forgiven = frozenset(sticker.uri for sticker in stickers if sticker.like in (1, 2))
+    programme = _judge(programme, disliked, forgiven)
     if unix_offset is None:
         return programme
     known = {play.uri: play.at_seconds for play in programme.plays}
@@ -242,14 +250,37 @@ def press_next(programme: Programme, now_seconds: float, rules: Rules) -> Step:
 def rate(
     programme: Programme, uri: str, liked: bool, now_seconds: float, rules: Rules
 ) -> tuple[Programme, Outcome | None]:
-    """Leave a disliked track out from now on; a liked one is back, and what sounds like it is wanted."""
+    """Leave a disliked track and its copies out from now on; liked ones are back, and what sounds alike is wanted."""
     kind = OutcomeKind.LIKED if liked else OutcomeKind.DISLIKED
     outcome = _outcome(programme, uri, kind, now_seconds)
-    disliked = programme.disliked - {uri} if liked else programme.disliked | {uri}
+    if liked:
+        programme = _judge(programme, forgiven=frozenset({uri, *disliked_copies(programme, uri)}))
+    else:
+        programme = _judge(programme, disliked=frozenset({uri}))
     timbre = outcome.timbre if outcome else b""
     timbres = (*programme.liked, timbre)[-LIKED_KEPT:] if liked and timbre else programme.liked
-    programme = replace(programme, disliked=disliked, liked=timbres)
-    return _learn(programme, outcome, uri, kind, rules), outcome
+    return _learn(replace(programme, liked=timbres), outcome, uri, kind, rules), outcome
+
+
+def disliked_copies(programme: Programme, uri: str) -> tuple[str, ...]:
+    """Disliked tracks that are the same recording as `uri`, without itself."""
+    shelf, row = programme.shelf, programme.shelf.row_of(uri)
+    if row is None:
+        return ()
+    copies = {shelf.uri(int(copy)) for copy in shelf.rows("recording", int(shelf.records["recording"][row]))}
+    return tuple(sorted(copies & programme.disliked - {uri}))
+
+
+def _judge(
+    programme: Programme, disliked: frozenset[str] = frozenset(), forgiven: frozenset[str] = frozenset()
+) -> Programme:
+    """Somebody has just said what is not wanted and what may come again."""
+    return replace(
+        programme,
+        disliked=(programme.disliked | disliked) - forgiven,
+        disliked_since=(programme.disliked_since | disliked) - forgiven,
+        forgiven_since=(programme.forgiven_since - disliked) | forgiven,
+    )
 
 
 def not_now(programme: Programme, now_seconds: float, rules: Rules) -> tuple[Programme, Outcome | None]:
@@ -411,7 +442,8 @@ def _queue(programme: Programme, now_seconds: float, rules: Rules, start: bool =
         affect=aimed,
         highest_arousal=rules.quiet.highest_arousal if programme.quiet else 1.0,
         sounds_like=_sounds(programme),
-        exclude=frozenset(programme.disliked | programme.refused | present),
+        exclude=frozenset(programme.refused | present),
+        disliked=programme.disliked,
     )
     seed = rules.music.seed * 1_000_003 + programme.draws
     rng = np.random.default_rng([seed, 1])

@@ -74,6 +74,8 @@ class Wish:
     """Timbres of what plays and of what is liked; none: any."""
     exclude: frozenset[str] = frozenset()
     """Uris that must not be chosen."""
+    disliked: frozenset[str] = frozenset()
+    """Uris that must not be chosen, nor any copy of their recordings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +147,12 @@ def _choose(
     favour: Favour | None,
 ) -> Pick | None:
     """Draw a track under the ceiling; None when none there may be played."""
-    excluded = [row for uri in wish.exclude if (row := shelf.row_of(uri)) is not None]
+    excluded, disliked = _rows_of(shelf, wish.exclude), _recordings_of(shelf, wish.disliked)
     size = POOL
     while True:
         rows = shelf.nearest(wish.affect, size, seed, wish.highest_arousal)
         were_all = len(rows) < size
-        rows = rows[_permitted(shelf, rows, excluded, settings)]
+        rows = rows[_permitted(shelf, rows, excluded, disliked, settings)]
         candidates = _Candidates(shelf, rows, wish.affect, plays, now_seconds, settings)
         allowed, freshness = candidates.best()
         if allowed.sum() >= settings.draw_among or were_all:
@@ -188,10 +190,20 @@ def with_keys(play: Play, shelf: Shelf) -> Play:
     return Play(play.uri, play.artist, play.album, play.at_seconds, *keys, play.skipped)
 
 
-def _permitted(shelf: Shelf, rows: Rows, excluded: Sequence[int], settings: SelectionSettings) -> Mask:
+def _rows_of(shelf: Shelf, uris: Iterable[str]) -> list[int]:
+    return [row for uri in uris if (row := shelf.row_of(uri)) is not None]
+
+
+def _recordings_of(shelf: Shelf, uris: Iterable[str]) -> list[int]:
+    return [int(shelf.records["recording"][row]) for row in _rows_of(shelf, uris)]
+
+
+def _permitted(
+    shelf: Shelf, rows: Rows, excluded: Sequence[int], disliked: Iterable[int], settings: SelectionSettings
+) -> Mask:
     """Not ruled out for good."""
     records = shelf.records[rows]
-    permitted: Mask = ~np.isin(rows, np.array(excluded, np.intp))
+    permitted: Mask = ~np.isin(rows, np.array(excluded, np.intp)) & ~_among(records["recording"], disliked)
     if settings.smallest_rating:
         permitted &= (records["rating"] == 0) | (records["rating"] >= settings.smallest_rating)
     if not settings.allow_explicit:
