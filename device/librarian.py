@@ -128,5 +128,5 @@ class Librarian:
             raise _StoppedError
 
     def _tell(self, detail: str) -> None:
-        count = self._catalogue.counts().tracks
-        self._post(CatalogueChanged(self._catalogue.shelf(), count, detail, self._clock()))
+        count, shelf = self._catalogue.counts().tracks, self._catalogue.shelf()
+        self._post(CatalogueChanged(shelf, count, detail, self._clock(), self._catalogue.disliked()))

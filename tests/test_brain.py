@@ -455,6 +455,62 @@ def test_a_word_about_the_song_before_is_not_taken_for_one_about_this_one(day: D
     assert not day.ask(RateSong(False, "never-played.ogg"))
 
 
+def none_is_chosen(day: Day, *names: str) -> bool:
+    """Whether none of these is played when a person asks for the next song again and again."""
+    seen = set()
+    for _ in range(30):
+        day.player(PlayState.STOP)
+        seen |= {effect.uri for effect in day.ask(PressNext()) if isinstance(effect, Enqueue)}
+    assert seen
+    return not seen & {f"{name}.ogg" for name in names}
+
+
+def told_of(day: Day, tracks, *disliked: str) -> None:
+    """The catalogue was read again, with its dislikes."""
+    names = frozenset(f"{name}.ogg" for name in disliked)
+    day.tell(lambda at: CatalogueChanged(shelve(tracks), len(tracks), "", at, names))
+
+
+def test_a_disliked_song_that_is_renamed_stays_away_and_its_old_name_is_free_again(day: Day) -> None:
+    day.state = replace(day.state, programme=replace(day.state.programme, disliked=frozenset({"happy-0.ogg"})))
+    day.feel("happy")
+    renamed = replace(LIBRARY[0], uri="happy-renamed.ogg")
+    told_of(day, [renamed, *LIBRARY[1:]], "happy-renamed")
+    assert none_is_chosen(day, "happy-renamed")
+    told_of(day, [*LIBRARY, replace(renamed, title="another")], "happy-renamed")
+    assert none_is_chosen(day, "happy-renamed")
+    assert not none_is_chosen(day, "happy-0")
+
+
+def test_what_was_just_said_counts_before_what_the_catalogue_was_read_to_say(day: Day) -> None:
+    day.feel("happy")
+    day.player(PlayState.PLAY, song("happy-0", 1))
+    day.ask(RateSong(False))
+    day.player(PlayState.PLAY, song("happy-1", 2))
+    day.ask(RateSong(True))
+    day.tell(StickersRead, (Sticker("happy-2.ogg", like=0),))
+    told_of(day, LIBRARY, "happy-1", "sad-0")
+    assert day.state.programme.disliked == {"happy-0.ogg", "happy-2.ogg", "sad-0.ogg"}
+    day.tell(StickersRead, (Sticker("happy-0.ogg", like=2), Sticker("happy-1.ogg", like=0)))
+    told_of(day, LIBRARY, "happy-0")
+    assert day.state.programme.disliked == {"happy-1.ogg", "happy-2.ogg"}
+
+
+def test_no_copy_of_a_disliked_song_is_chosen_until_one_of_them_is_liked(day: Day) -> None:
+    copy = replace(LIBRARY[0], uri="happy-0-copy.ogg", album="Best Of")
+    day.stock([copy, *LIBRARY])
+    day.feel("happy")
+    day.player(PlayState.PLAY, song("happy-0", 1))
+    day.ask(RateSong(False))
+    day.at += 30 * 86400.0
+    assert none_is_chosen(day, "happy-0", "happy-0-copy")
+    day.player(PlayState.PLAY, song("happy-0-copy", 2))
+    ratings = [effect for effect in day.ask(RateSong(True)) if isinstance(effect, RecordRating)]
+    assert ratings == [RecordRating("happy-0-copy.ogg", True), RecordRating("happy-0.ogg", True)]
+    day.at += 30 * 86400.0
+    assert not none_is_chosen(day, "happy-0", "happy-0-copy")
+
+
 def test_a_sense_switched_off_says_nothing_more_and_stays_off(day: Day) -> None:
     day.tell(SenseChanged, Modality.FACE, SenseState.ON, "")
     day.feel("happy")
@@ -679,6 +735,68 @@ def test_a_volume_that_a_person_lowered_at_night_stays() -> None:
     at_time(day, "22:00")
     day.player(PlayState.PAUSE, song("happy-0", 1), volume=12)
     assert not at_time(day, "07:00")
+
+
+class House:
+    """A speaker at night whose mixer has so many steps and says where it went."""
+
+    def __init__(self, steps: int, volume: int) -> None:
+        self.day = Day(NIGHT)
+        self.steps = steps
+        self.turn_to(volume)
+
+    def turn_to(self, percent: int) -> None:
+        self.volume = round(round(percent / 100 * self.steps) / self.steps * 100)
+        self.day.player(PlayState.PAUSE, song("happy-0", 1), volume=self.volume)
+
+    def at(self, clock: str) -> list[int]:
+        """What was asked of the mixer at this time."""
+        asked = [effect.percent for effect in at_time(self.day, clock) if isinstance(effect, ChangeVolume)]
+        for percent in asked:
+            self.turn_to(percent)
+        return asked
+
+    def restart(self) -> None:
+        self.day = restarted(self.day)
+        self.turn_to(self.volume)
+
+
+@pytest.mark.parametrize("evening", [70, 33])
+@pytest.mark.parametrize("steps", [100, 87, 64, 31, 25, 15, 10])
+def test_a_mixer_that_rounds_is_asked_once_a_night_and_goes_back_in_the_morning(steps: int, evening: int) -> None:
+    house = House(steps, evening)
+    before = house.volume
+    assert [house.at("22:00"), house.at("22:00"), house.at("22:00")] == [[30] if before > 30 else [], [], []]
+    house.restart()
+    assert not house.at("03:00")
+    house.at("07:00")
+    assert house.volume == before
+
+
+@pytest.mark.parametrize("steps", [100, 87, 31, 25, 15])
+def test_a_persons_volume_in_the_night_wins_on_any_mixer(steps: int) -> None:
+    house = House(steps, 70)
+    house.at("22:00")
+    house.at("22:01")
+    house.turn_to(20)
+    assert not house.at("03:00")
+    assert not house.at("07:00")
+    louder = House(steps, 70)
+    louder.at("22:00")
+    louder.at("22:01")
+    louder.turn_to(60)
+    assert louder.at("03:00") == [30]
+    assert not louder.at("03:01")
+    louder.at("07:00")
+    assert louder.volume == House(steps, 70).volume
+
+
+def test_a_volume_a_little_below_the_nights_is_a_persons_on_a_fine_mixer() -> None:
+    house = House(100, 70)
+    house.at("22:00")
+    house.at("22:01")
+    house.turn_to(28)
+    assert not house.at("07:00")
 
 
 def test_music_at_night_is_calmer() -> None:

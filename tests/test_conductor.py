@@ -103,11 +103,11 @@ class TestMemory:
         assert self.memory(tmp_path).load() == Wishes(face_on=False)
 
     def test_a_stop_and_the_evenings_volume_are_kept_and_nonsense_in_its_place_is_not(self, tmp_path) -> None:
-        kept = Wishes(wants_music=False, volume_before_night=70)
+        kept = Wishes(wants_music=False, volume_before_night=70, volume_at_night=33)
         self.memory(tmp_path).save(kept)
         assert self.memory(tmp_path).load() == kept
         text = (tmp_path / "wishes.json").read_text()
-        (tmp_path / "wishes.json").write_text(text.replace("70", '"loud"'))
+        (tmp_path / "wishes.json").write_text(text.replace("70", '"loud"').replace("33", "330"))
         assert self.memory(tmp_path).load() == Wishes(wants_music=False)
 
     def test_an_override_lasts_no_longer_on_a_box_whose_clock_is_not_set_yet(self, tmp_path) -> None:

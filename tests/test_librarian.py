@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from device.adapters.catalogue_sqlite import Catalogue, Stamp
 from device.config import LibraryConfig
+from device.domain.events import CatalogueChanged
 from device.domain.labels import Affect
 from device.domain.tracks import Origin, Track
 from device.librarian import Librarian
+from device.library import scan
+from tests.songs import make_song
 
 SONG = Track("a.flac", "A", "", "", 12.5, ("gloomish",), None, Origin.NONE)
 STAMP = Stamp(1, 42)
@@ -51,3 +55,20 @@ def test_a_word_that_the_household_explains_is_unknown_no_more(librarian: Librar
     assert librarian.report().unknown_words == ("gloomish",)
     (tmp_path / "lexicon.toml").write_text("[words]\ngloomish = [-0.5, -0.3]\n", encoding="utf-8")
     assert librarian.report().unknown_words == ()
+
+
+def test_dislikes_are_told_under_the_names_that_songs_have_now(catalogue: Catalogue, tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    make_song(music / "bad.flac", seed=1)
+    scan(music, catalogue)
+    catalogue.add_feedback("bad.flac", False, 1e9)
+    (music / "bad.flac").rename(music / "01 bad.flac")
+    told: SimpleQueue[CatalogueChanged] = SimpleQueue()
+    librarian = Librarian(LibraryConfig(music), tmp_path, catalogue, told.put, lambda: 0.0)
+    librarian.start()
+    try:
+        assert told.get(timeout=30).disliked == {"bad.flac"}
+        assert told.get(timeout=30).disliked == {"01 bad.flac"}
+    finally:
+        librarian.close()

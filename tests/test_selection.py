@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.domain.labels import Affect
-from device.domain.selection import Play, SelectionSettings, Wish, choose, fits, with_keys
+from device.domain.selection import POOL, Play, SelectionSettings, Wish, choose, fits, with_keys
 from device.domain.shelf import shelve
 from device.domain.tracks import Origin, Track
 
 SETTINGS = SelectionSettings()
 HAPPY, SAD = Affect(0.8, 0.5), Affect(-0.7, -0.45)
 HOUR = 3600.0
+points = st.floats(-1, 1)
 
 
 def track(uri: str, valence: float, arousal: float, artist: str = "", album: str = "", **more) -> Track:
@@ -165,9 +166,38 @@ def test_quiet_hours_choose_below_their_ceiling_and_the_calmest_where_nothing_is
     assert seen["less"] > seen["loud"]
 
 
+def test_a_crowd_above_the_ceiling_hides_no_song_below_it():
+    crowd = [track(f"loud{n}", 0.8, 0.5) for n in range(POOL + 500)]
+    shelf = shelve([*crowd, *around(Affect(0.0, 0.0), 20, "still"), *around(SAD, 20, "sad")])
+    assert all(uri.startswith("still") for uri in draws(shelf, HAPPY, highest_arousal=0.0))
+    plays = [Play(f"still{n}", "", "", 10 * HOUR - 60) for n in range(10)]
+    rested = draws(shelf, HAPPY, plays, highest_arousal=0.0)
+    assert rested.keys() <= {f"still{n}" for n in range(10, 20)}
+    below = frozenset(uri for n in range(20) for uri in (f"still{n}", f"sad{n}"))
+    assert pick(shelf, HAPPY, highest_arousal=0.0, exclude=below).uri.startswith("loud"), "better than silence"
+
+
+@given(st.lists(st.tuples(points, points), min_size=1, max_size=300), st.tuples(points, points), st.integers(1, 50))
+def test_all_that_lie_under_a_ceiling_are_looked_at_and_no_others(places, target, count):
+    shelf = shelve([track(str(n), *place) for n, place in enumerate(places)])
+    under = {n for n, (_, arousal) in enumerate(places) if np.float32(arousal) <= target[1] + 1e-6}
+    seen = shelf.nearest(Affect(*target), count, highest_arousal=target[1]).tolist()
+    assert set(seen) <= under
+    assert len(seen) >= min(count, len(under))
+    assert set(shelf.nearest(Affect(*target), 300, highest_arousal=target[1]).tolist()) == under
+
+
 def test_excluded_songs_are_never_chosen():
     exclude = frozenset({"happy0", "happy1", "no such song"})
     assert not exclude & draws(BOTH, HAPPY, exclude=exclude).keys()
+
+
+def test_a_disliked_song_is_never_chosen_nor_its_copies_and_an_excluded_ones_copies_are():
+    copies = [replace(track(uri, 0.8, 0.5, "Ida"), title="Lemon") for uri in ("a.flac", "b.mp3")]
+    shelf = shelve([*copies, *around(HAPPY, 3, "other")])
+    lemon, gone = frozenset({"a.flac"}), frozenset({"no such song"})
+    assert not {"a.flac", "b.mp3"} & draws(shelf, HAPPY, disliked=lemon | gone).keys()
+    assert "b.mp3" in draws(shelf, HAPPY, exclude=lemon | gone)
 
 
 def test_an_empty_shelf_and_an_excluded_one_give_nothing():
@@ -215,9 +245,6 @@ def test_tracks_without_affect_are_not_on_the_shelf():
 def test_fits_up_to_two_spreads():
     assert fits(Affect(0.11, 0.5), HAPPY, SETTINGS)
     assert not fits(Affect(0.09, 0.5), HAPPY, SETTINGS)
-
-
-points = st.floats(-1, 1)
 
 
 @given(

@@ -39,6 +39,7 @@ class JsonMemory:
                 tuple(map(float, neutral)) if is_baseline(neutral) else None,
                 kept.get("wants_music") is not False,
                 _percent(kept.get("volume_before_night")),
+                _percent(kept.get("volume_at_night")),
             )
         except FileNotFoundError:
             return Wishes()
@@ -63,6 +64,7 @@ class JsonMemory:
             "neutral": wishes.neutral,
             "wants_music": wishes.wants_music,
             "volume_before_night": wishes.volume_before_night,
+            "volume_at_night": wishes.volume_at_night,
         }
         fresh = self._path.with_suffix(".new")
         try:

@@ -97,6 +97,8 @@ class Wishes:
     """False once a person stopped the music."""
     volume_before_night: int | None = None
     """Percent, to go back to in the morning."""
+    volume_at_night: int | None = None
+    """Percent, what MPD made of the night's cap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,7 @@ def wishes_of(state: State) -> Wishes:
         state.neutral,
         programme.wants_music,
         programme.volume_before_night,
+        programme.volume_at_night,
     )
 
 
@@ -228,6 +231,7 @@ def state_with(wishes: Wishes, programme: Programme) -> State:
         wants_music=wishes.wants_music,
         quiet=wishes.volume_before_night is not None,
         volume_before_night=wishes.volume_before_night,
+        volume_at_night=wishes.volume_at_night,
     )
     return State(
         face=SenseStatus(Modality.FACE, wanted=wishes.face_on),
@@ -268,8 +272,9 @@ def _take_in(state: State, event: Event, settings: BrainSettings) -> tuple[State
             return replace(state, programme=programme, player_detail=detail, refused_at_seconds=state.now_seconds), ()
         case HeraldChanged(connected, detail):
             return replace(state, broker_connected=connected, broker_detail=detail), ()
-        case CatalogueChanged(shelf, track_count, detail):
+        case CatalogueChanged(shelf, track_count, detail, _, disliked):
             programme = music.restock(state.programme, shelf) if shelf else state.programme
+            programme = music.recall_dislikes(programme, disliked) if disliked is not None else programme
             return replace(state, programme=programme, track_count=track_count, catalogue_detail=detail), ()
         case Asked(command):
             return _obey(state, command, settings)
@@ -354,9 +359,10 @@ def _judge(state: State, command: RateSong | CorrectMood | NotNow, rules: Rules)
 def _rate(state: State, uri: str, liked: bool, rules: Rules) -> tuple[State, tuple[Effect, ...]]:
     if not uri:
         return state, ()
+    copies = music.disliked_copies(state.programme, uri) if liked else ()
     programme, outcome = music.rate(state.programme, uri, liked, state.now_seconds, rules)
     noted = (RecordOutcome(uri, outcome),) if outcome else ()
-    return replace(state, programme=programme), (RecordRating(uri, liked), *noted)
+    return replace(state, programme=programme), (*(RecordRating(song, liked) for song in (uri, *copies)), *noted)
 
 
 def _not_now(state: State, rules: Rules) -> tuple[State, tuple[Effect, ...]]:

@@ -231,6 +231,8 @@ class CatalogueChanged:
     detail: str
     """What is wrong with it (empty folder, unreadable files) or being done about it; or empty."""
     at_seconds: float
+    disliked: frozenset[str] | None = None
+    """Songs whose last rating was bad, under the names they have now; None: as before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from device.domain import preference as taste
 from device.domain.goal import Goal, GoalSettings, target
 from device.domain.labels import CALM, MIXED, UNKNOWN, Affect, affect_of
 from device.domain.listening import Ending, begun, ended_by_itself, ending
-from device.domain.night import QuietSettings
+from device.domain.night import COARSE_PERCENT, QuietSettings
 from device.domain.player import (
     ChangeVolume,
     Enqueue,
@@ -111,6 +111,10 @@ class Programme:
     """These are quiet hours."""
     volume_before_night: int | None = None
     """Percent, to go back to in the morning; None when the volume was not lowered for the night."""
+    volume_at_night: int | None = None
+    """What MPD said once it was asked for the cap: a mixer rounds. None until it has."""
+    lowering: bool = False
+    """MPD has just been asked for the cap, and has not answered yet."""
     plays: tuple[Play, ...] = ()
     """Newest last."""
     preference: Preference = field(default_factory=Preference)
@@ -130,6 +134,9 @@ class Programme:
     """When a person's play or next was passed on, until MPD says what came of it."""
     disliked: frozenset[str] = frozenset()
     """Tracks that a person does not want to hear."""
+    disliked_since: frozenset[str] = frozenset()
+    forgiven_since: frozenset[str] = frozenset()
+    """What was said of tracks since the start, here or in another client: it counts before what the catalogue says."""
     refused: frozenset[str] = frozenset()
     """Tracks that MPD could not play, until the catalogue or MPD's own is read again."""
     draws: int = 0
@@ -181,6 +188,11 @@ def restock(programme: Programme, shelf: Shelf) -> Programme:
     return replace(programme, shelf=shelf, plays=plays, refused=frozenset())
 
 
+def recall_dislikes(programme: Programme, disliked: frozenset[str]) -> Programme:
+    """The catalogue's dislikes, under the names that its songs have now."""
+    return replace(programme, disliked=(disliked | programme.disliked_since) - programme.forgiven_since)
+
+
 def forgive(programme: Programme) -> Programme:
     """MPD has read its music folder: what it would not play may be played now."""
     return replace(programme, refused=frozenset())
@@ -202,9 +214,9 @@ def take_stickers(
     settings: MusicSettings,
 ) -> Programme:
     """What other clients noted: likes, and when songs were played; `unix_offset` leads from our clock to unix."""
-    disliked = {sticker.uri for sticker in stickers if sticker.like == 0}
-    forgiven = {sticker.uri for sticker in stickers if sticker.like in (1, 2)}
-    programme = replace(programme, disliked=(programme.disliked | disliked) - forgiven)
+    disliked = frozenset(sticker.uri for sticker in stickers if sticker.like == 0)
+    forgiven = frozenset(sticker.uri for sticker in stickers if sticker.like in (1, 2))
+    programme = _judge(programme, disliked, forgiven)
     if unix_offset is None:
         return programme
     known = {play.uri: play.at_seconds for play in programme.plays}
@@ -249,14 +261,37 @@ def press_next(programme: Programme, now_seconds: float, rules: Rules) -> Step:
 def rate(
     programme: Programme, uri: str, liked: bool, now_seconds: float, rules: Rules
 ) -> tuple[Programme, Outcome | None]:
-    """Leave a disliked track out from now on; a liked one is back, and what sounds like it is wanted."""
+    """Leave a disliked track and its copies out from now on; liked ones are back, and what sounds alike is wanted."""
     kind = OutcomeKind.LIKED if liked else OutcomeKind.DISLIKED
     outcome = _outcome(programme, uri, kind, now_seconds)
-    disliked = programme.disliked - {uri} if liked else programme.disliked | {uri}
+    if liked:
+        programme = _judge(programme, forgiven=frozenset({uri, *disliked_copies(programme, uri)}))
+    else:
+        programme = _judge(programme, disliked=frozenset({uri}))
     timbre = outcome.timbre if outcome else b""
     timbres = (*programme.liked, timbre)[-LIKED_KEPT:] if liked and timbre else programme.liked
-    programme = replace(programme, disliked=disliked, liked=timbres)
-    return _learn(programme, outcome, uri, kind, rules), outcome
+    return _learn(replace(programme, liked=timbres), outcome, uri, kind, rules), outcome
+
+
+def disliked_copies(programme: Programme, uri: str) -> tuple[str, ...]:
+    """Disliked tracks that are the same recording as `uri`, without itself."""
+    shelf, row = programme.shelf, programme.shelf.row_of(uri)
+    if row is None:
+        return ()
+    copies = {shelf.uri(int(copy)) for copy in shelf.rows("recording", int(shelf.records["recording"][row]))}
+    return tuple(sorted(copies & programme.disliked - {uri}))
+
+
+def _judge(
+    programme: Programme, disliked: frozenset[str] = frozenset(), forgiven: frozenset[str] = frozenset()
+) -> Programme:
+    """Somebody has just said what is not wanted and what may come again."""
+    return replace(
+        programme,
+        disliked=(programme.disliked | disliked) - forgiven,
+        disliked_since=(programme.disliked_since | disliked) - forgiven,
+        forgiven_since=(programme.forgiven_since - disliked) | forgiven,
+    )
 
 
 def not_now(programme: Programme, now_seconds: float, rules: Rules) -> tuple[Programme, Outcome | None]:
@@ -281,18 +316,35 @@ def change_volume(programme: Programme, percent: int, rules: Rules) -> Step:
 
 def fall_quiet(programme: Programme, quiet: bool, rules: Rules) -> Step:
     """Quiet hours begin, last or end: the volume is held under their cap, and goes back in the morning."""
-    status, cap = programme.status, rules.quiet.volume_percent
-    volume = status.volume_percent if status else None
-    if quiet:
-        before = programme.volume_before_night if programme.quiet else None
-        if volume is None or volume <= cap:
-            return replace(programme, quiet=True, volume_before_night=before), ()
-        return replace(programme, quiet=True, volume_before_night=max(before or 0, volume)), (ChangeVolume(cap),)
+    volume, cap = programme.status.volume_percent if programme.status else None, rules.quiet.volume_percent
+    if not quiet:
+        return _wake(programme, volume, cap)
+    if not programme.quiet:
+        programme = replace(programme, quiet=True, volume_before_night=None, volume_at_night=None)
+    if volume is None:
+        return programme, ()
+    if programme.lowering:
+        programme = _hear_mixer(programme, volume, cap)
+    if volume <= cap or volume == programme.volume_at_night:
+        return programme, ()
+    before = max(programme.volume_before_night or 0, volume)
+    return replace(programme, volume_before_night=before, lowering=True), (ChangeVolume(cap),)
+
+
+def _hear_mixer(programme: Programme, volume: int, cap: int) -> Programme:
+    """What MPD says after it was asked for the cap is as near as its mixer comes to it."""
+    at_night = volume if abs(volume - cap) <= COARSE_PERCENT else programme.volume_at_night
+    return replace(programme, volume_at_night=at_night, lowering=False)
+
+
+def _wake(programme: Programme, volume: int | None, cap: int) -> Step:
+    """The volume goes back, unless a person changed it in the night."""
     before = programme.volume_before_night
     if before is not None and volume is None:
         return replace(programme, quiet=False), ()  # MPD is away; it gets its volume back with it
-    programme = replace(programme, quiet=False, volume_before_night=None)
-    return programme, (ChangeVolume(before),) if before is not None and volume == cap else ()
+    ours = before is not None and volume in (cap, programme.volume_at_night)
+    programme = replace(programme, quiet=False, volume_before_night=None, volume_at_night=None, lowering=False)
+    return programme, (ChangeVolume(before),) if ours and before is not None else ()
 
 
 def follow_hand(programme: Programme, mood: str) -> Programme:
@@ -410,7 +462,8 @@ def _queue(programme: Programme, now_seconds: float, rules: Rules, start: bool =
         affect=aimed,
         highest_arousal=rules.quiet.highest_arousal if programme.quiet else 1.0,
         sounds_like=_sounds(programme),
-        exclude=frozenset(programme.disliked | programme.refused | present),
+        exclude=frozenset(programme.refused | present),
+        disliked=programme.disliked,
     )
     seed = rules.music.seed * 1_000_003 + programme.draws
     rng = np.random.default_rng([seed, 1])

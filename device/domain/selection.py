@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,8 @@ class Wish:
     """Timbres of what plays and of what is liked; none: any."""
     exclude: frozenset[str] = frozenset()
     """Uris that must not be chosen."""
+    disliked: frozenset[str] = frozenset()
+    """Uris that must not be chosen, nor any copy of their recordings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +126,36 @@ def choose(
     """Draw a track; None when none may be played.
 
     What a person or a filter ruled out stays out. Rests and gaps give way where nothing that goes with the wish is
-    free: a small library repeats, the longer rested the likelier, but it never falls silent.
+    free: a small library repeats, the longer rested the likelier, but it never falls silent. Nor does one where
+    nothing lies under the ceiling: then the nearest to it will do.
     """
     aimed = Affect(wish.affect.valence, min(wish.affect.arousal, wish.highest_arousal))
-    excluded = [row for uri in wish.exclude if (row := shelf.row_of(uri)) is not None]
+    wish = replace(wish, affect=aimed)
+    pick = _choose(shelf, wish, plays, now_seconds, seed, settings, favour)
+    if pick or wish.highest_arousal >= 1:
+        return pick
+    return _choose(shelf, replace(wish, highest_arousal=1.0), plays, now_seconds, seed, settings, favour)
+
+
+def _choose(
+    shelf: Shelf,
+    wish: Wish,
+    plays: Sequence[Play],
+    now_seconds: float,
+    seed: int,
+    settings: SelectionSettings,
+    favour: Favour | None,
+) -> Pick | None:
+    """Draw a track under the ceiling; None when none there may be played."""
+    excluded, disliked = _rows_of(shelf, wish.exclude), _recordings_of(shelf, wish.disliked)
     size = POOL
     while True:
-        rows = shelf.nearest(aimed, size, seed)
-        rows = rows[_permitted(shelf, rows, excluded, settings)]
-        candidates = _Candidates(shelf, rows, aimed, wish, plays, now_seconds, settings)
+        rows = shelf.nearest(wish.affect, size, seed, wish.highest_arousal)
+        were_all = len(rows) < size
+        rows = rows[_permitted(shelf, rows, excluded, disliked, settings)]
+        candidates = _Candidates(shelf, rows, wish.affect, plays, now_seconds, settings)
         allowed, freshness = candidates.best()
-        if allowed.sum() >= settings.draw_among or size >= len(shelf):
+        if allowed.sum() >= settings.draw_among or were_all:
             break
         size *= WIDER
     if not allowed.any():
@@ -169,10 +190,20 @@ def with_keys(play: Play, shelf: Shelf) -> Play:
     return Play(play.uri, play.artist, play.album, play.at_seconds, *keys, play.skipped)
 
 
-def _permitted(shelf: Shelf, rows: Rows, excluded: Sequence[int], settings: SelectionSettings) -> Mask:
+def _rows_of(shelf: Shelf, uris: Iterable[str]) -> list[int]:
+    return [row for uri in uris if (row := shelf.row_of(uri)) is not None]
+
+
+def _recordings_of(shelf: Shelf, uris: Iterable[str]) -> list[int]:
+    return [int(shelf.records["recording"][row]) for row in _rows_of(shelf, uris)]
+
+
+def _permitted(
+    shelf: Shelf, rows: Rows, excluded: Sequence[int], disliked: Iterable[int], settings: SelectionSettings
+) -> Mask:
     """Not ruled out for good."""
     records = shelf.records[rows]
-    permitted: Mask = ~np.isin(rows, np.array(excluded, np.intp))
+    permitted: Mask = ~np.isin(rows, np.array(excluded, np.intp)) & ~_among(records["recording"], disliked)
     if settings.smallest_rating:
         permitted &= (records["rating"] == 0) | (records["rating"] >= settings.smallest_rating)
     if not settings.allow_explicit:
@@ -188,14 +219,12 @@ class _Candidates:
         shelf: Shelf,
         rows: Rows,
         aimed: Affect,
-        wish: Wish,
         plays: Sequence[Play],
         now_seconds: float,
         settings: SelectionSettings,
     ) -> None:
         records = shelf.records[rows]
         self.nearness = _nearness(records, aimed, settings)
-        self._quiet: Mask = records["affect"][:, 1] <= wish.highest_arousal + 1e-6
         songs = ((play.recording, _waited(play, now_seconds, 1)) for play in plays)
         artists = ((play.artist_key, _waited(play, now_seconds, 2)) for play in plays)
         albums = ((play.album_key, _waited(play, now_seconds, 2)) for play in plays)
@@ -209,7 +238,7 @@ class _Candidates:
 
     def best(self) -> tuple[Mask, Numbers]:
         """Which rows to draw among, and how fresh all are: 0 … 1."""
-        near: Mask = (self.nearness >= NEAR) & self._quiet & (self._rest >= 1)
+        near: Mask = (self.nearness >= NEAR) & (self._rest >= 1)
         fresh = self._company * (FRESH_AT_FIRST + (1 - FRESH_AT_FIRST) * np.clip(self._rest - 1, 0, 1))
         for allowed in (near & ~self._gap, near):
             if allowed.any():
@@ -218,7 +247,7 @@ class _Candidates:
         longest = self._rest[self.nearness >= NEAR].max(initial=1e-9)
         waited = np.clip(self._rest / min(longest, 1.0), LEAST_WAITED, 1)
         tired = np.sqrt(self._company * waited).astype(np.float32)
-        return self._quiet if self._quiet.any() else np.ones(len(tired), np.bool_), tired
+        return np.ones(len(tired), np.bool_), tired
 
 
 def _last(plays: Sequence[Play], count: int) -> Sequence[Play]:

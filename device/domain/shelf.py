@@ -73,14 +73,14 @@ class Shelf:
         """Rows whose `name` ("artist", "album" or "recording") has this key; none for the key 0 of no name."""
         return np.flatnonzero(self.records[name] == np.uint32(key)) if key else np.empty(0, np.intp)
 
-    def nearest(self, affect: Affect, count: int, draw: int = 0) -> Rows:
-        """At least the `count` rows nearest to `affect`; all, in their order, when there are no more.
+    def nearest(self, affect: Affect, count: int, draw: int = 0, highest_arousal: float = 1.0) -> Rows:
+        """At least the `count` rows nearest to `affect`; all, when there are no more. None is above `highest_arousal`.
 
         Where very many lie as near, every n-th of them, beginning elsewhere with each `draw`.
         """
-        if count >= len(self):
-            return np.arange(len(self))
-        order, starts = self._cells
+        order, starts = self._cells if highest_arousal >= 1 else self._cells_under(highest_arousal)
+        if count >= len(order):
+            return np.sort(order).astype(np.intp)
         reach = np.hypot(*(CENTRES - np.array([[affect.valence], [affect.arousal]])))
         nearest_first = np.argsort(reach)
         crowd = np.cumsum(np.diff(starts)[nearest_first])
@@ -107,6 +107,13 @@ class Shelf:
         cell = columns[:, 0] * GRID + columns[:, 1]
         crowd = np.bincount(cell, minlength=GRID * GRID)
         return np.argsort(cell, kind="stable").astype(np.int32), np.concatenate([[0], np.cumsum(crowd)])
+
+    def _cells_under(self, highest_arousal: float) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The same without the rows that lie higher."""
+        order, starts = self._cells
+        calm = self.records["affect"][:, 1] <= highest_arousal + 1e-6
+        kept = calm[order]
+        return order[kept], np.concatenate([[0], np.cumsum(kept)])[starts]
 
     @cached_property
     def _by_uri(self) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
