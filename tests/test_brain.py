@@ -904,6 +904,17 @@ def test_another_clients_dislike_counts_and_its_plays_rest(day: Day) -> None:
     assert not day.state.programme.disliked
 
 
+def test_of_very_many_plays_in_other_clients_only_the_newest_are_looked_up(day: Day, monkeypatch) -> None:
+    looked_up = []
+    monkeypatch.setattr("device.domain.shelf.Shelf.row_of", lambda shelf, uri: looked_up.append(uri))
+    day.tell(lambda at: Tick(at, 1e9 + at))
+    stickers = [Sticker(f"{n}.ogg", last_played_unix=int(1e9) - 86400 + n) for n in range(2000)]
+    day.tell(StickersRead, (*stickers[700:], *stickers[:700]))
+    newest = [f"{n}.ogg" for n in range(1500, 2000)]
+    assert [play.uri for play in day.state.programme.plays] == newest
+    assert looked_up == newest
+
+
 def test_what_was_noted_before_the_clock_was_set_lies_in_the_future_and_does_not_count(day: Day) -> None:
     day.tell(lambda at: Tick(at, 1e9 + at))
     day.tell(StickersRead, (Sticker("happy-1.ogg", last_played_unix=int(1e9) + 365 * 86400),))

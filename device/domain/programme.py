@@ -226,8 +226,10 @@ def take_stickers(
         earliest = known.get(sticker.uri, -math.inf) + SAME_PLAY_SECONDS
         # What lies in the future was noted before our clock was set.
         if sticker.last_played_unix and earliest < at_seconds <= now_seconds + SAME_PLAY_SECONDS:
-            elsewhere.append(with_keys(Play(sticker.uri, "", "", at_seconds), programme.shelf))
-    plays = sorted((*elsewhere, *programme.plays), key=lambda play: play.at_seconds)
+            elsewhere.append((at_seconds, sticker.uri))
+    newest = sorted(elsewhere)[-settings.history_songs :]
+    played = [with_keys(Play(uri, "", "", at_seconds), programme.shelf) for at_seconds, uri in newest]
+    plays = sorted((*played, *programme.plays), key=lambda play: play.at_seconds)
     return replace(programme, plays=tuple(plays[-settings.history_songs :]))
 
 

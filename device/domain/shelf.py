@@ -78,6 +78,8 @@ class Shelf:
 
         Where very many lie as near, every n-th of them, beginning elsewhere with each `draw`.
         """
+        if count >= len(self):
+            return np.flatnonzero(self._under(highest_arousal))
         order, starts = self._cells if highest_arousal >= 1 else self._cells_under(highest_arousal)
         if count >= len(order):
             return np.sort(order).astype(np.intp)
@@ -108,11 +110,15 @@ class Shelf:
         crowd = np.bincount(cell, minlength=GRID * GRID)
         return np.argsort(cell, kind="stable").astype(np.int32), np.concatenate([[0], np.cumsum(crowd)])
 
+    def _under(self, highest_arousal: float) -> NDArray[np.bool_]:
+        """[n]: which rows lie no higher."""
+        under: NDArray[np.bool_] = self.records["affect"][:, 1] <= highest_arousal + 1e-6
+        return under
+
     def _cells_under(self, highest_arousal: float) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The same without the rows that lie higher."""
         order, starts = self._cells
-        calm = self.records["affect"][:, 1] <= highest_arousal + 1e-6
-        kept = calm[order]
+        kept = self._under(highest_arousal)[order]
         return order[kept], np.concatenate([[0], np.cumsum(kept)])[starts]
 
     @cached_property
