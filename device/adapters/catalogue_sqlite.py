@@ -515,12 +515,20 @@ class Catalogue:
         """The last `limit` plays, newest last, their times moved to the clock that says `now_seconds` at `now_unix`.
 
         Times before that clock's zero are negative; a play that lies in the future (the wall clock was wrong) is now.
+        The last play before a song's last skip counts as skipped.
         """
-        rows = self._file.rows("SELECT * FROM plays ORDER BY id DESC LIMIT ?", limit)
-        return tuple(
-            Play(row["uri"], row["artist"], row["album"], now_seconds - max(0.0, now_unix - row["at_unix"]))
-            for row in reversed(rows)
-        )
+        query = """
+            SELECT plays.*, last_skipped_unix >= at_unix AND NOT EXISTS (
+                SELECT 1 FROM plays later
+                WHERE later.uri = plays.uri AND later.id > plays.id AND later.at_unix <= last_skipped_unix
+            ) AS skipped FROM plays LEFT JOIN tally USING (uri) ORDER BY id DESC LIMIT ?
+        """
+
+        def play(row: Row) -> Play:
+            at_seconds = now_seconds - max(0.0, now_unix - row["at_unix"])
+            return Play(row["uri"], row["artist"], row["album"], at_seconds, skipped=bool(row["skipped"]))
+
+        return tuple(play(row) for row in reversed(self._file.rows(query, limit)))
 
     def add_skip(self, uri: str, at_unix: float) -> None:
         """Count that a person skipped a song."""
