@@ -54,6 +54,10 @@ __all__ = [
 CHUNK = 1_000
 """So many rows are written in one go, so that nobody waits long for the file."""
 
+TURN = 100
+"""So many tracks a scan settles before others may write: SQLite lets whoever waits look only now and then."""
+LONGEST_BREAK_SECONDS = 0.25
+
 SHELVED_AS = "shelved as"
 SHELF_VERSION = f"1 {RECORD.descr}"
 """The catalogue's note on the shape of its shelf; grows when the same track would get another record."""
@@ -368,11 +372,11 @@ class Catalogue:
         """Mark what is gone and take back what returned, by the last `compare`; `problems` came up on the way."""
         now = _now(now_unix)
         query = f"SELECT uri FROM track WHERE {LIVE} AND uri NOT IN (SELECT uri FROM seen)"
-        for chunk in _chunks([row["uri"] for row in self._desk.rows(query)]):
+        for chunk in _turns([row["uri"] for row in self._desk.rows(query)]):
             with self._desk.writing() as db:
                 moves.leave(db, chunk, now)
         query = f"SELECT uri FROM track WHERE {_RETURNED}"
-        for chunk in _chunks([row["uri"] for row in self._desk.rows(query)]):
+        for chunk in _turns([row["uri"] for row in self._desk.rows(query)]):
             with self._desk.writing() as db:
                 db.executemany("UPDATE track SET gone_at_unix = NULL WHERE uri = ?", [(uri,) for uri in chunk])
                 reshelve(db, chunk)
@@ -638,8 +642,13 @@ def _now(now_unix: float | None) -> float:
     return time.time() if now_unix is None else now_unix
 
 
-def _chunks(uris: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (uris[start : start + CHUNK] for start in range(0, len(uris), CHUNK))
+def _turns(uris: Sequence[str]) -> Iterator[Sequence[str]]:
+    """A few at a time, with a break after each that is as long as the work was, so that others may write."""
+    for start in range(0, len(uris), TURN):
+        began = time.monotonic()
+        yield uris[start : start + TURN]
+        if start + TURN < len(uris):
+            time.sleep(min(time.monotonic() - began, LONGEST_BREAK_SECONDS))
 
 
 def _difference(db: Db) -> Difference:
