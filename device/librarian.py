@@ -23,6 +23,8 @@ NEWS_SECONDS = 60.0
 """How soon what another process wrote (the analysis, a scan by hand) can be chosen from."""
 MOST_SHOWN = 100
 
+READING = "reading the music folder"
+
 
 class _StoppedError(Exception):
     """The daemon ends in the middle of a scan."""
@@ -43,6 +45,7 @@ class Librarian:
         self._post = post
         self._clock = clock
         self._counted: tuple[tuple[object, ...], LibraryReport] | None = None
+        self._told_seconds = 0.0
         self._stop = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="librarian")
@@ -92,7 +95,7 @@ class Librarian:
         )
 
     def _run(self) -> None:
-        self._tell("reading the music folder")
+        self._tell(READING)
         while not self._stop.is_set():
             detail, wait_seconds = self._scan()
             if self._stop.is_set():
@@ -122,11 +125,15 @@ class Librarian:
             return str(error), RETRY_SECONDS
         return remark(report, self._config.music_folder), self._config.rescan_minutes * 60
 
-    def _go_on(self, _done: int, _total: int) -> None:
-        """Called after each file: what was read so far is kept."""
+    def _go_on(self, done: int, total: int) -> None:
+        """Called after each file: what was read is kept, and told now and then, or once something was changed here."""
         if self._stop.is_set():
             raise _StoppedError
+        if self._woken.is_set() or self._clock() - self._told_seconds >= NEWS_SECONDS:
+            self._woken.clear()
+            self._tell(f"{READING}: {done} of {total}" if total else READING)
 
     def _tell(self, detail: str) -> None:
         count = self._catalogue.counts().tracks
         self._post(CatalogueChanged(self._catalogue.shelf(), count, detail, self._clock()))
+        self._told_seconds = self._clock()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +12,13 @@ import pytest
 
 from device.adapters.catalogue_sqlite import Catalogue, Stamp
 from device.config import LibraryConfig
+from device.domain.events import CatalogueChanged
 from device.domain.labels import Affect
 from device.domain.tracks import Origin, Track
-from device.librarian import Librarian
+from device.librarian import NEWS_SECONDS, Librarian
+from device.library import BATCH
+from device.ports import Clock
+from tests.songs import make_song
 
 SONG = Track("a.flac", "A", "", "", 12.5, ("gloomish",), None, Origin.NONE)
 STAMP = Stamp(1, 42)
@@ -51,3 +58,69 @@ def test_a_word_that_the_household_explains_is_unknown_no_more(librarian: Librar
     assert librarian.report().unknown_words == ("gloomish",)
     (tmp_path / "lexicon.toml").write_text("[words]\ngloomish = [-0.5, -0.3]\n", encoding="utf-8")
     assert librarian.report().unknown_words == ()
+
+
+def fill(folder: Path, count: int) -> None:
+    """That many names of one song."""
+    make_song(folder / "0.flac", seed=1)
+    for number in range(1, count):
+        (folder / f"{number}.flac").hardlink_to(folder / "0.flac")
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    folder = tmp_path / "music"
+    folder.mkdir()
+    return folder
+
+
+class Listener:
+    """Takes what the librarian tells, and ends it when enough was told."""
+
+    def __init__(self, music: Path, state: Path, catalogue: Catalogue, enough: int, clock: Clock = lambda: 0.0) -> None:
+        self.told: list[CatalogueChanged] = []
+        self._enough = enough
+        self._ended = threading.Event()
+        self.librarian = Librarian(LibraryConfig(music), state, catalogue, self._take, clock)
+
+    def _take(self, event: object) -> None:
+        assert isinstance(event, CatalogueChanged)
+        self.told.append(event)
+        self.then()
+        if len(self.told) >= self._enough:
+            self._ended.set()
+
+    def then(self) -> None:
+        """What happens when something was told."""
+
+    def listen(self) -> list[CatalogueChanged]:
+        self.librarian.start()
+        try:
+            assert self._ended.wait(20.0), [event.detail for event in self.told]
+        finally:
+            self.librarian.close()
+        return self.told
+
+
+def test_a_long_scan_tells_what_it_has_read_so_far(catalogue: Catalogue, music: Path, tmp_path: Path) -> None:
+    catalogue.forget([SONG.uri])
+    fill(music, 2 * BATCH)
+
+    a_second_a_look = map(float, itertools.count()).__next__
+    first, *between, last = Listener(music, tmp_path, catalogue, 4, a_second_a_look).listen()
+    assert (first.track_count, last.track_count) == (0, 2 * BATCH)
+    assert between[-1].track_count == BATCH
+    assert re.fullmatch(rf"reading the music folder: \d+ of {2 * BATCH}", between[-1].detail)
+    assert len(between) <= 2 * BATCH / (NEWS_SECONDS - 5) + 1
+
+
+def test_a_change_in_the_middle_of_a_scan_is_told_at_once(catalogue: Catalogue, music: Path, tmp_path: Path) -> None:
+    fill(music, 3)
+
+    class Changing(Listener):
+        def then(self) -> None:
+            if len(self.told) == 1:
+                self.librarian.look_again()
+
+    told = Changing(music, tmp_path, catalogue, 3).listen()
+    assert told[1].detail.startswith("reading the music folder: 0 of 3")
