@@ -19,6 +19,8 @@ from device.ports import Clock, LibraryReport, Post
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
+BUSIEST = 0.05
+"""Where music is missing, no more than this share of the time goes into looking for it."""
 NEWS_SECONDS = 60.0
 """How soon what another process wrote (the analysis, a scan by hand) can be chosen from."""
 MOST_SHOWN = 100
@@ -46,6 +48,7 @@ class Librarian:
         self._clock = clock
         self._counted: tuple[tuple[object, ...], LibraryReport] | None = None
         self._told_seconds = 0.0
+        self._patience_seconds = RETRY_SECONDS
         self._stop = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="librarian")
@@ -115,6 +118,7 @@ class Librarian:
 
     def _scan(self) -> tuple[str, float]:
         """What is wrong with the library (or nothing), and when to look again."""
+        began = self._clock()
         try:
             lexicon = household_lexicon(self._state_folder)
             report = scan(self._config.music_folder, self._catalogue, self._go_on, lexicon)
@@ -123,7 +127,22 @@ class Librarian:
         except MoodifyError as error:
             log.warning("%s", error)
             return str(error), RETRY_SECONDS
-        return remark(report, self._config.music_folder), self._config.rescan_minutes * 60
+        return remark(report, self._config.music_folder), self._rest_seconds(self._clock() - began)
+
+    def _rest_seconds(self, scan_seconds: float) -> float:
+        """When to look again: soon while all or most of the music is gone, as a drive may be mounted late.
+
+        An empty folder is looked at often, a half-empty one ever less often.
+        """
+        usual, counts = self._config.rescan_minutes * 60, self._catalogue.counts()
+        if counts.tracks >= max(1, counts.gone):
+            self._patience_seconds = RETRY_SECONDS
+            return usual
+        soon = RETRY_SECONDS
+        if counts.tracks:
+            soon = self._patience_seconds
+            self._patience_seconds = min(2 * soon, usual)
+        return min(usual, max(soon, scan_seconds / BUSIEST))
 
     def _go_on(self, done: int, total: int) -> None:
         """Called after each file: what was read is kept, and told now and then, or once something was changed here."""

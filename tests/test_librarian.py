@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 import re
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import device.librarian as librarian_module
 from device.adapters.catalogue_sqlite import Catalogue, Stamp
 from device.config import LibraryConfig
 from device.domain.events import CatalogueChanged
 from device.domain.labels import Affect
 from device.domain.tracks import Origin, Track
 from device.librarian import NEWS_SECONDS, Librarian
-from device.library import BATCH
+from device.library import BATCH, scan
 from device.ports import Clock
 from tests.songs import make_song
 
@@ -79,6 +82,7 @@ class Listener:
 
     def __init__(self, music: Path, state: Path, catalogue: Catalogue, enough: int, clock: Clock = lambda: 0.0) -> None:
         self.told: list[CatalogueChanged] = []
+        self.music = music
         self._enough = enough
         self._ended = threading.Event()
         self.librarian = Librarian(LibraryConfig(music), state, catalogue, self._take, clock)
@@ -124,3 +128,49 @@ def test_a_change_in_the_middle_of_a_scan_is_told_at_once(catalogue: Catalogue, 
 
     told = Changing(music, tmp_path, catalogue, 3).listen()
     assert told[1].detail.startswith("reading the music folder: 0 of 3")
+
+
+class LateDrive(Listener):
+    """The drive is mounted once the first scan has told that music is missing; till then it lies aside."""
+
+    def then(self) -> None:
+        if len(self.told) == 2:
+            for path in (self.music.parent / "aside").iterdir():
+                path.rename(self.music / path.name)
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_drive_that_is_mounted_late_is_soon_found(
+    catalogue: Catalogue, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    monkeypatch.setattr(librarian_module, "RETRY_SECONDS", 0.05)
+    catalogue.forget([SONG.uri])
+    for number in range(4):
+        make_song(music / f"{number}.flac", seed=number)
+    scan(music, catalogue)
+    (tmp_path / "aside").mkdir()
+    for number in range(left, 4):
+        (music / f"{number}.flac").rename(tmp_path / "aside" / f"{number}.flac")
+    *_, away, back = LateDrive(music, tmp_path, catalogue, 3, time.monotonic).listen()
+    assert (away.track_count, back.track_count) == (left, 4)
+
+
+def rests(librarian: Librarian, scan_seconds: float, count: int) -> list[float]:
+    return [librarian._rest_seconds(scan_seconds) for _ in range(count)]
+
+
+def test_a_house_that_threw_most_of_its_music_away_is_not_looked_through_for_ever(
+    librarian: Librarian, catalogue: Catalogue
+) -> None:
+    assert rests(librarian, 1.0, 1) == [3600.0]
+    catalogue.upsert([(replace(SONG, uri=f"{number}.flac"), STAMP) for number in range(2)])
+    catalogue.forget(["0.flac", "1.flac"])
+    assert rests(librarian, 1.0, 9) == [30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0]
+
+
+def test_a_folder_without_music_that_takes_long_is_looked_at_less_often(
+    librarian: Librarian, catalogue: Catalogue
+) -> None:
+    catalogue.forget([SONG.uri])
+    assert rests(librarian, 0.1, 9) == [30.0] * 9
+    assert rests(librarian, 60.0, 1) == [1200.0]
