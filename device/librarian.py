@@ -19,9 +19,15 @@ from device.ports import Clock, LibraryReport, Post
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
+BUSIEST = 0.05
+"""Where music is missing, no more than this share of the time goes into looking for it."""
 NEWS_SECONDS = 60.0
 """How soon what another process wrote (the analysis, a scan by hand) can be chosen from."""
+FIRST_NEWS_SECONDS = 5.0
+"""How soon there is something to choose from while a new library is read."""
 MOST_SHOWN = 100
+
+READING = "reading the music folder"
 
 
 class _StoppedError(Exception):
@@ -43,6 +49,9 @@ class Librarian:
         self._post = post
         self._clock = clock
         self._counted: tuple[tuple[object, ...], LibraryReport] | None = None
+        self._told_seconds = 0.0
+        self._told_tracks = 0
+        self._patience_seconds = RETRY_SECONDS
         self._stop = threading.Event()
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="librarian")
@@ -92,7 +101,7 @@ class Librarian:
         )
 
     def _run(self) -> None:
-        self._tell("reading the music folder")
+        self._tell(READING)
         while not self._stop.is_set():
             detail, wait_seconds = self._scan()
             if self._stop.is_set():
@@ -112,6 +121,7 @@ class Librarian:
 
     def _scan(self) -> tuple[str, float]:
         """What is wrong with the library (or nothing), and when to look again."""
+        began = self._clock()
         try:
             lexicon = household_lexicon(self._state_folder)
             report = scan(self._config.music_folder, self._catalogue, self._go_on, lexicon)
@@ -120,13 +130,34 @@ class Librarian:
         except MoodifyError as error:
             log.warning("%s", error)
             return str(error), RETRY_SECONDS
-        return remark(report, self._config.music_folder), self._config.rescan_minutes * 60
+        return remark(report, self._config.music_folder), self._rest_seconds(self._clock() - began)
 
-    def _go_on(self, _done: int, _total: int) -> None:
-        """Called after each file: what was read so far is kept."""
+    def _rest_seconds(self, scan_seconds: float) -> float:
+        """When to look again: soon while all or most of the music is gone, as a drive may be mounted late.
+
+        An empty folder is looked at often, a half-empty one ever less often.
+        """
+        usual, counts = self._config.rescan_minutes * 60, self._catalogue.counts()
+        if counts.tracks >= max(1, counts.gone):
+            self._patience_seconds = RETRY_SECONDS
+            return usual
+        soon = RETRY_SECONDS
+        if counts.tracks:
+            soon = self._patience_seconds
+            self._patience_seconds = min(2 * soon, usual)
+        return min(usual, max(soon, scan_seconds / BUSIEST))
+
+    def _go_on(self, done: int, total: int) -> None:
+        """Called after each file: what was read is kept, and told now and then, or once something was changed here."""
         if self._stop.is_set():
             raise _StoppedError
+        patience_seconds = NEWS_SECONDS if self._told_tracks else FIRST_NEWS_SECONDS
+        if self._woken.is_set() or self._clock() - self._told_seconds >= patience_seconds:
+            self._woken.clear()
+            self._tell(f"{READING}: {done} of {total}" if total else READING)
 
     def _tell(self, detail: str) -> None:
-        count, shelf = self._catalogue.counts().tracks, self._catalogue.shelf()
-        self._post(CatalogueChanged(shelf, count, detail, self._clock(), self._catalogue.disliked()))
+        self._told_tracks = self._catalogue.counts().tracks
+        shelf, disliked = self._catalogue.shelf(), self._catalogue.disliked()
+        self._post(CatalogueChanged(shelf, self._told_tracks, detail, self._clock(), disliked))
+        self._told_seconds = self._clock()

@@ -19,6 +19,8 @@ File = tuple[str, int, int]
 
 IGNORE_NAME = ".mpdignore"
 LONGEST_IGNORE_BYTES = 1_000_000
+FARTHEST_NS = 2**63 - 1
+"""In the year 2262: later times of change, and those before 1677, do not fit into the catalogue and count as this."""
 
 Ignored = re.Pattern[str] | None
 
@@ -86,7 +88,9 @@ class _Walk:
         except OSError as error:
             self._report(uri, f"cannot be read: {_reason(error)}")
             return None
-        return (uri, facts.st_mtime_ns, facts.st_size) if stat.S_ISREG(facts.st_mode) else None
+        if not stat.S_ISREG(facts.st_mode):
+            return None
+        return uri, max(-FARTHEST_NS, min(facts.st_mtime_ns, FARTHEST_NS)), facts.st_size
 
     def _also_ignored(self, path: str, prefix: str, entries: list[os.DirEntry[str]], ignored: Ignored) -> Ignored:
         """What is ignored in a folder: all that is ignored above it, and what its own list says."""

@@ -82,6 +82,16 @@ def test_recent_plays_are_the_newest_and_on_the_given_clock(catalogue):
     )
 
 
+def test_the_play_that_was_skipped_is_remembered_as_skipped(catalogue):
+    catalogue.add_play("a", "", "", 100.0)
+    catalogue.add_play("a", "", "", 200.0)
+    catalogue.add_skip("a", 210.0)
+    catalogue.add_play("a", "", "", 300.0)
+    catalogue.add_play("b", "", "", 400.0)
+    plays = catalogue.recent_plays(9, 0.0, 500.0)
+    assert [play.skipped for play in plays] == [False, True, False, False]
+
+
 def test_a_play_in_the_future_of_a_wrong_clock_was_just_now(catalogue):
     catalogue.add_play("a.wav", "", "", 9_999_999_999.0)
     assert catalogue.recent_plays(1, now_seconds=50.0, now_unix=1000.0)[0].at_seconds == 50.0

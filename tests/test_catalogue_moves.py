@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
-from device.adapters.catalogue_sqlite import Catalogue, PlayTally, Problem, Ratings, SongOutcome, Stamp
+from device.adapters.catalogue_sqlite import TURN, Catalogue, PlayTally, Problem, Ratings, SongOutcome, Stamp
 from device.adapters.catalogue_sqlite_moves import REMEMBERED_SECONDS
 from device.domain.hearing import Heard
 from device.domain.labels import Affect
@@ -242,3 +243,21 @@ def test_a_broken_file_that_is_gone_is_no_problem_any_more(catalogue):
     catalogue.upsert([], [Problem("bad.mp3", "holds no sound")], NOW)
     scan(catalogue, (A, STAMP))
     assert catalogue.problems() == ()
+
+
+def test_a_like_finds_a_break_while_a_big_drive_goes_and_comes_back(catalogue, monkeypatch):
+    files = [(f"{number}.flac", 1, 1) for number in range(3 * TURN)]
+    catalogue.upsert([(track(uri), STAMP) for uri, *_ in files])
+    breaks = []
+
+    def like(seconds):
+        catalogue.add_feedback("0.flac", True, NOW)
+        breaks.append(seconds)
+
+    monkeypatch.setattr(time, "sleep", like)
+    for present in ([], files):
+        catalogue.compare(present)
+        catalogue.settle(now_unix=NOW)
+    assert len(breaks) == 4
+    assert min(breaks) > 0
+    assert len(catalogue.tracks()) == 3 * TURN

@@ -54,6 +54,14 @@ def test_a_first_scan_reads_all_and_a_second_one_nothing(music, catalogue):
     assert (second.read, second.unchanged) == (0, 3)
 
 
+@pytest.mark.parametrize("year", [1600, 2300])
+def test_a_file_whose_time_is_centuries_off_is_taken_in_like_any_other(music, catalogue, year):
+    far = song(music / "far.flac", "happy")
+    os.utime(far, ((year - 1970) * 31_556_952,) * 2)
+    assert scan(music, catalogue).track_count == 1
+    assert scan(music, catalogue).unchanged == 1
+
+
 def test_changed_new_and_removed_files_are_noticed(music, catalogue):
     changed, gone = song(music / "changed.flac", "happy"), song(music / "gone.flac", "happy")
     scan(music, catalogue)

@@ -54,6 +54,10 @@ __all__ = [
 CHUNK = 1_000
 """So many rows are written in one go, so that nobody waits long for the file."""
 
+TURN = 100
+"""So many tracks a scan settles before others may write: SQLite lets whoever waits look only now and then."""
+LONGEST_BREAK_SECONDS = 0.25
+
 SHELVED_AS = "shelved as"
 SHELF_VERSION = f"1 {RECORD.descr}"
 """The catalogue's note on the shape of its shelf; grows when the same track would get another record."""
@@ -368,11 +372,11 @@ class Catalogue:
         """Mark what is gone and take back what returned, by the last `compare`; `problems` came up on the way."""
         now = _now(now_unix)
         query = f"SELECT uri FROM track WHERE {LIVE} AND uri NOT IN (SELECT uri FROM seen)"
-        for chunk in _chunks([row["uri"] for row in self._desk.rows(query)]):
+        for chunk in _turns([row["uri"] for row in self._desk.rows(query)]):
             with self._desk.writing() as db:
                 moves.leave(db, chunk, now)
         query = f"SELECT uri FROM track WHERE {_RETURNED}"
-        for chunk in _chunks([row["uri"] for row in self._desk.rows(query)]):
+        for chunk in _turns([row["uri"] for row in self._desk.rows(query)]):
             with self._desk.writing() as db:
                 db.executemany("UPDATE track SET gone_at_unix = NULL WHERE uri = ?", [(uri,) for uri in chunk])
                 reshelve(db, chunk)
@@ -515,12 +519,20 @@ class Catalogue:
         """The last `limit` plays, newest last, their times moved to the clock that says `now_seconds` at `now_unix`.
 
         Times before that clock's zero are negative; a play that lies in the future (the wall clock was wrong) is now.
+        The last play before a song's last skip counts as skipped.
         """
-        rows = self._file.rows("SELECT * FROM plays ORDER BY id DESC LIMIT ?", limit)
-        return tuple(
-            Play(row["uri"], row["artist"], row["album"], now_seconds - max(0.0, now_unix - row["at_unix"]))
-            for row in reversed(rows)
-        )
+        query = """
+            SELECT plays.*, last_skipped_unix >= at_unix AND NOT EXISTS (
+                SELECT 1 FROM plays later
+                WHERE later.uri = plays.uri AND later.id > plays.id AND later.at_unix <= last_skipped_unix
+            ) AS skipped FROM plays LEFT JOIN tally USING (uri) ORDER BY id DESC LIMIT ?
+        """
+
+        def play(row: Row) -> Play:
+            at_seconds = now_seconds - max(0.0, now_unix - row["at_unix"])
+            return Play(row["uri"], row["artist"], row["album"], at_seconds, skipped=bool(row["skipped"]))
+
+        return tuple(play(row) for row in reversed(self._file.rows(query, limit)))
 
     def add_skip(self, uri: str, at_unix: float) -> None:
         """Count that a person skipped a song."""
@@ -630,8 +642,13 @@ def _now(now_unix: float | None) -> float:
     return time.time() if now_unix is None else now_unix
 
 
-def _chunks(uris: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (uris[start : start + CHUNK] for start in range(0, len(uris), CHUNK))
+def _turns(uris: Sequence[str]) -> Iterator[Sequence[str]]:
+    """A few at a time, with a break after each that is as long as the work was, so that others may write."""
+    for start in range(0, len(uris), TURN):
+        began = time.monotonic()
+        yield uris[start : start + TURN]
+        if start + TURN < len(uris):
+            time.sleep(min(time.monotonic() - began, LONGEST_BREAK_SECONDS))
 
 
 def _difference(db: Db) -> Difference:
