@@ -1,4 +1,4 @@
-"""Finds faces with MediaPipe's BlazeFace, which runs on the box."""
+"""Finds faces with MediaPipe's BlazeFace, which runs on the box: in MediaPipe, or where that is missing by itself."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType, TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
+from device.adapters import faces_mediapipe_blazeface as blazeface
 from device.errors import SetupError
 from device.ports import FaceBox, Image
 from device.quiet import without_chatter
@@ -27,21 +28,31 @@ OPTIONS = "mediapipe.calculators.util.non_max_suppression_calculator_pb2"
 WARM_UP_SHAPE = (48, 64, 3)
 
 
+class Detector(Protocol):
+    """One of MediaPipe's two models, however it is run."""
+
+    def find(self, rgb: Image) -> tuple[FaceBox, ...]:
+        """Faces in `rgb` [H, W, 3] uint8, in pixels with six key points each."""
+
+    def close(self) -> None:
+        """Free it; no further `find`."""
+
+
 class MediapipeFaceFinder:
     """A FaceFinder: faces up to about 2 m ("short") or 5 m ("full") away. Use from one thread.
 
     "both" asks the second only where the first finds nobody.
     """
 
-    def __init__(self, detector: Literal["short", "full", "both"], smallest_score: float = 0.5) -> None:
-        """Load the detector (about a second); SetupError when this MediaPipe has none."""
+    def __init__(self, detector: Literal["short", "full", "both"]) -> None:
+        """Load the detector (about a second); SetupError when there is none."""
         os.environ.setdefault("GLOG_minloglevel", "2")
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
         with without_chatter():
-            self._detections = [_open(model, smallest_score) for model in MODELS_OF_DETECTOR[detector]]
+            self._detectors = [_open(model) for model in MODELS_OF_DETECTOR[detector]]
             # A graph starts, and says so, with the first image.
-            for detection in self._detections:
-                detection.process(np.zeros(WARM_UP_SHAPE, np.uint8))
+            for each in self._detectors:
+                each.find(np.zeros(WARM_UP_SHAPE, np.uint8))
 
     def __enter__(self) -> Self:
         return self
@@ -52,32 +63,47 @@ class MediapipeFaceFinder:
         self.close()
 
     def close(self) -> None:
-        """Free the graphs; no further `find`."""
-        for detection in self._detections:
-            detection.close()
+        """Free the detectors; no further `find`."""
+        for each in self._detectors:
+            each.close()
 
     def find(self, rgb: Image) -> tuple[FaceBox, ...]:
         """Faces in `rgb` [H, W, 3] uint8, the largest first, in pixels with six key points each."""
         image = np.ascontiguousarray(rgb)
-        found = next((found for each in self._detections if (found := each.process(image).detections)), ())
-        height, width = rgb.shape[:2]
-        boxes = (_box(detection, width, height) for detection in found)
-        usable = [box for box in boxes if box.width > 0 and box.height > 0]
+        found = next((found for each in self._detectors if (found := each.find(image))), ())
+        usable = [box for box in found if box.width > 0 and box.height > 0]
         return tuple(sorted(usable, key=lambda box: box.width * box.height, reverse=True))
 
 
-def _open(model: int, smallest_score: float) -> Any:
-    """MediaPipe's face detection; up to 0.10.2x the model files are inside the package."""
+class _Graph:
+    """MediaPipe's own face detection."""
+
+    def __init__(self, solution: Any, model: int) -> None:
+        # Its min_detection_confidence changes nothing: the graphs keep to 0.5 (short) and 0.6 (full).
+        self._detection = solution.FaceDetection(model_selection=model)
+
+    def find(self, rgb: Image) -> tuple[FaceBox, ...]:
+        height, width = rgb.shape[:2]
+        return tuple(_box(found, width, height) for found in self._detection.process(rgb).detections or ())
+
+    def close(self) -> None:
+        self._detection.close()
+
+
+def _open(model: int) -> Detector:
+    """The detector in MediaPipe, whose packages up to 0.10.2x hold the model files; else in ai-edge-litert."""
     try:
         with _beside_the_doors():
             import_module(OPTIONS)
             solution = import_module("mediapipe.python.solutions.face_detection")
-        return solution.FaceDetection(min_detection_confidence=smallest_score, model_selection=model)
+        return _Graph(solution, model)
     except ImportError:
+        if blazeface.MODELS.is_dir():
+            return blazeface.BlazeFace(blazeface.NETWORKS[model], blazeface.MODELS)
         reason = "it is not installed, or too new: from 0.10.30 on it has no face detector inside"
     except (FileNotFoundError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-    raise SetupError(f"mediapipe: {reason}; install mediapipe==0.10.18")
+    raise SetupError(f"mediapipe: {reason}; run scripts/setup")
 
 
 @contextmanager

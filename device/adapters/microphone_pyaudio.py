@@ -211,11 +211,12 @@ class _BoundedCalls:
         future: Future[Result] = Future()
         self._thread = threading.Thread(target=_relay, args=(work, future), name="portaudio", daemon=True)
         self._thread.start()
-        try:
-            return future.result(timeout_seconds)
-        except TimeoutError:
-            future.add_done_callback(lambda late: None if late.exception() else undo(late.result()))
-            raise PeripheralError("microphone: the sound server does not answer") from None
+        # Its end is waited for, not the result alone: who calls again at once must not find it still ending.
+        self._thread.join(timeout_seconds)
+        if future.done():
+            return future.result()
+        future.add_done_callback(lambda late: None if late.exception() else undo(late.result()))
+        raise PeripheralError("microphone: the sound server does not answer")
 
 
 _CALLS = _BoundedCalls()
