@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import socket
+import sys
 import threading
 import time
 
 import pytest
+from mpd import MPDError
 
 from device.adapters.mpd_player import MpdPlayer
+from device.adapters.mpd_player_wire import Wire
 from device.adapters.mpd_player_words import MOST_LETTERS, status_of
 from device.config import MpdConfig
 from device.domain.events import PlayerChanged, PlayerLost, PlayerRefused, PlayerUpdated
@@ -405,3 +410,26 @@ def test_a_book_in_a_tag_is_cut_short_for_those_who_are_shown_it():
     song = status_of({"state": "play"}, said, (), 0.0).song
     assert song.title == "漢" * (MOST_LETTERS - 1) + "…"
     assert song.artist == said["artist"] and len(song.album) == MOST_LETTERS
+
+
+def test_words_that_a_lost_connection_could_not_carry_raise_no_complaint(monkeypatch):
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: complaints.append(told.exc_value))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        wire = Wire(MpdConfig(port=server.getsockname()[1]), None)
+        greeter = threading.Thread(target=greet_and_go, args=(server,))
+        greeter.start()
+        wire.connect()
+        greeter.join()
+    with pytest.raises((OSError, MPDError)):
+        while True:
+            wire.client._write_command("ping")
+    wire.disconnect()
+    gc.collect()
+    assert not complaints
+
+
+def greet_and_go(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    connection.sendall(b"OK MPD 0.23.5\n")
+    connection.close()

@@ -32,15 +32,14 @@ class Wire:
         self._lock = threading.Lock()
         self._cut = False
         self._socket: socket.socket | None = None
-        self._writer: Any = None
-        """The client's: it drops it unclosed when a write fails, and Python 3.13 complains of what was left in it."""
+        self._unwritten: Any = None
         self.client: Any = MPDClient()
         self.client.timeout = config.timeout_seconds
 
     def connect(self) -> None:
         """Connect and log in; OSError or MPDError when that fails."""
         self.client.connect(self._config.host, self._config.port)
-        self._writer = self.client._wfile
+        self._unwritten = self.client._wfile
         with self._lock:
             self._socket = socket.socket(fileno=os.dup(self.client.fileno()))
             if self._cut:
@@ -54,9 +53,12 @@ class Wire:
             if self._socket:
                 self._socket.close()
             self._socket = None
-        with suppress(*LOST):
-            if self._writer:
-                self._writer.close()
+        # A lost connection may leave words in it. Nobody can have them now, and Python 3.13 complains at length
+        # of a file that it has to close itself.
+        if self._unwritten:
+            with suppress(*LOST):
+                self._unwritten.close()
+        self._unwritten = None
         with suppress(*LOST):
             self.client.disconnect()
 
