@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 CLOCK_TIME = r"([01]\d|2[0-3]):[0-5]\d"
 EXAMPLE = 'a time like "22:00"'
-COARSE_PERCENT = 5
+ROUNDING_PERCENT = 5
 """A mixer of ten steps comes only so near to what it is asked for."""
 
 

@@ -12,7 +12,7 @@ from device.domain import preference as taste
 from device.domain.goal import Goal, GoalSettings, target
 from device.domain.labels import CALM, MIXED, UNKNOWN, Affect, affect_of
 from device.domain.listening import Ending, begun, ended_by_itself, ending
-from device.domain.night import COARSE_PERCENT, QuietSettings
+from device.domain.night import ROUNDING_PERCENT, QuietSettings
 from device.domain.player import (
     ChangeVolume,
     Enqueue,
@@ -335,7 +335,7 @@ def fall_quiet(programme: Programme, quiet: bool, rules: Rules) -> Step:
 
 def _hear_mixer(programme: Programme, volume: int, cap: int) -> Programme:
     """What MPD says after it was asked for the cap is as near as its mixer comes to it."""
-    at_night = volume if abs(volume - cap) <= COARSE_PERCENT else programme.volume_at_night
+    at_night = volume if abs(volume - cap) <= ROUNDING_PERCENT else programme.volume_at_night
     return replace(programme, volume_at_night=at_night, lowering=False)
 
 
@@ -344,9 +344,9 @@ def _wake(programme: Programme, volume: int | None, cap: int) -> Step:
     before = programme.volume_before_night
     if before is not None and volume is None:
         return replace(programme, quiet=False), ()  # MPD is away; it gets its volume back with it
-    ours = before is not None and volume in (cap, programme.volume_at_night)
+    ours = volume in (cap, programme.volume_at_night)
     programme = replace(programme, quiet=False, volume_before_night=None, volume_at_night=None, lowering=False)
-    return programme, (ChangeVolume(before),) if ours and before is not None else ()
+    return programme, (ChangeVolume(before),) if before is not None and ours else ()
 
 
 def follow_hand(programme: Programme, mood: str) -> Programme:
